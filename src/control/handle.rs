@@ -1,0 +1,177 @@
+//! The way to talk to the control actor: commands in, published status out.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::site::{During, FlipId, SideName, SiteName};
+
+use super::status::{FlipStatus, Status, Who};
+
+/// A command to the actor.
+#[derive(Debug)]
+pub(super) enum Command {
+    Flip(FlipRequest, oneshot::Sender<Result<FlipId, FlipError>>),
+    Cancel(FlipId, oneshot::Sender<Result<(), CancelError>>),
+    Reload,
+    Stop(oneshot::Sender<()>),
+}
+
+/// Asks for a flip.
+#[derive(Clone, Debug)]
+pub struct FlipRequest {
+    /// The sites to move, and where to; without a side: to the other one of exactly two.
+    pub moves: Vec<(SiteName, Option<SideName>)>,
+    /// What users get meanwhile; the site's own word when left out.
+    pub during: Option<During>,
+    /// Why, for the journal.
+    pub reason: Option<String>,
+    /// Who asks.
+    pub who: Who,
+}
+
+/// Why a flip was not even begun; the requester is at fault, unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlipError {
+    /// No site was named.
+    #[error("a flip moves at least one site: name it")]
+    NoMoves,
+    /// The table has no such site.
+    #[error("there is no site {site}; the table has: {known}")]
+    UnknownSite {
+        /// What was asked for.
+        site: SiteName,
+        /// The sites there are.
+        known: String,
+    },
+    /// The site is named twice.
+    #[error("site {site} is named twice")]
+    Twice {
+        /// The site.
+        site: SiteName,
+    },
+    /// The site has no such side.
+    #[error("site {site} has no side {side}; it has: {known}")]
+    UnknownSide {
+        /// The site.
+        site: SiteName,
+        /// What was asked for.
+        side: SideName,
+        /// The sides there are.
+        known: String,
+    },
+    /// The side was left out, and the site has not exactly two.
+    #[error("site {site} has not exactly two sides: say which with --to (one of: {known})")]
+    SideNeeded {
+        /// The site.
+        site: SiteName,
+        /// The sides there are.
+        known: String,
+    },
+    /// The site is already there.
+    #[error("site {site} is on side {side} already")]
+    AlreadyThere {
+        /// The site.
+        site: SiteName,
+        /// Its active side.
+        side: SideName,
+    },
+    /// Another flip of this site runs.
+    #[error("site {site} is in flip {flip} already: wait for it, or cancel it")]
+    Conflict {
+        /// The site.
+        site: SiteName,
+        /// The flip that runs.
+        flip: FlipId,
+    },
+    /// Nobody knows which side is active; the daemon's journal is at fault.
+    #[error("the active side of {site} is in doubt: {why}")]
+    InDoubt {
+        /// The site.
+        site: SiteName,
+        /// Why.
+        why: String,
+    },
+    /// The daemon is stopping.
+    #[error("the daemon is stopping: ask again when it is back")]
+    Stopping,
+}
+
+/// Why a flip was not cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// No such flip runs.
+    #[error("no flip {0} is in progress")]
+    NotRunning(FlipId),
+    /// It is past the point of no return.
+    #[error("flip {0} is committed: flip back instead")]
+    Committed(FlipId),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// A handle to the control actor; clone it freely.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) status: watch::Receiver<Arc<Status>>,
+}
+
+impl Handle {
+    /// Begins a flip and returns its number as soon as it is accepted; follow it with [`Handle::flip_status`].
+    ///
+    /// # Errors
+    /// See [`FlipError`]; a flip refused by its preflight is no error here but an outcome.
+    pub async fn flip(&self, request: FlipRequest) -> Result<FlipId, FlipError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Flip(request, reply)).await;
+        sent.map_err(|_| FlipError::Stopping)?;
+        answer.await.unwrap_or(Err(FlipError::Stopping))
+    }
+
+    /// Cancels a flip that is not committed yet.
+    ///
+    /// # Errors
+    /// See [`CancelError`].
+    pub async fn cancel(&self, flip: FlipId) -> Result<(), CancelError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Cancel(flip, reply)).await;
+        sent.map_err(|_| CancelError::Stopping)?;
+        answer.await.unwrap_or(Err(CancelError::Stopping))
+    }
+
+    /// Reads the file again, as SIGHUP does.
+    pub async fn reload(&self) {
+        // An actor that is gone has nothing left to reload.
+        let _ = self.commands.send(Command::Reload).await;
+    }
+
+    /// Stops the actor: running flips that are not committed are restored first.
+    pub async fn stop(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.send(Command::Stop(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Shows the status as last published.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// Watches the status; each change is a whole new value.
+    pub fn watch(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.clone()
+    }
+
+    /// Shows one flip, running or recently ended.
+    pub fn flip_status(&self, flip: FlipId) -> Option<Arc<FlipStatus>> {
+        self.status
+            .borrow()
+            .flips
+            .iter()
+            .find(|shown| shown.id == flip)
+            .cloned()
+    }
+}

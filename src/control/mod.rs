@@ -1,0 +1,7 @@
+//! The control plane: the one actor that may change anything.
+
+mod handle;
+mod status;
+
+pub use handle::{CancelError, FlipError, FlipRequest, Handle};
+pub use status::{FlipStatus, Outcome, PhaseEntry, SiteStatus, Status, Via, Who, ZoneStatus};

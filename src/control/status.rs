@@ -1,0 +1,136 @@
+//! What the control plane shows of itself: plain values, published whole at each change.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::site::{Access, During, Epoch, FlipId, Generation, Move, SideName, SiteName};
+
+/// Everything that `status` and the API show; counters live in the metrics instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Counts the loaded tables.
+    pub generation: Generation,
+    /// Where the table was read from.
+    pub file: String,
+    /// Why the file as it is on disk is not what is served; `None` when it is.
+    pub file_problem: Option<String>,
+    /// The sites in the order of their names.
+    pub sites: Vec<SiteStatus>,
+    /// Flips, the newest first: all that run, and the last that ended.
+    pub flips: Vec<Arc<FlipStatus>>,
+    /// Serials by zone name.
+    pub zones: Vec<ZoneStatus>,
+}
+
+/// One site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    /// Its name.
+    pub name: SiteName,
+    /// The active side; `None` when in doubt.
+    pub active: Option<SideName>,
+    /// The side that the file asks for; `None` when it leaves `active` out.
+    pub desired: Option<SideName>,
+    /// The file asks for another side, and no flip is on its way there.
+    pub diverged: bool,
+    /// Why a request of the file was not carried out, or why the site is in doubt.
+    pub problem: Option<String>,
+    /// What users may do.
+    pub access: Access,
+    /// The epoch of the lane that serves.
+    pub epoch: Epoch,
+    /// The flip in progress.
+    pub flip: Option<FlipId>,
+    /// Its canonical host.
+    pub host: String,
+    /// All its sides.
+    pub sides: Vec<SideName>,
+}
+
+/// One zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Its name, without a final dot.
+    pub name: String,
+    /// The serial that is published.
+    pub serial: u32,
+}
+
+/// Who asked for something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// The user's name, or the uid as text when it has none.
+    pub name: String,
+    /// The numeric user id.
+    pub uid: u32,
+    /// How it was asked.
+    pub via: Via,
+}
+
+/// How something was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// By an edit of `routes.yaml`; `who` is the owner of the new file.
+    File,
+    /// Over the unix socket; `who` is from the peer credentials.
+    Socket,
+}
+
+/// One flip, in progress or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlipStatus {
+    /// Its number.
+    pub id: FlipId,
+    /// What it moves.
+    pub moves: Vec<Move>,
+    /// The epoch that each move makes, in the same order; empty until the intent is journalled.
+    pub epochs: Vec<Epoch>,
+    /// What users get meanwhile.
+    pub during: During,
+    /// Who asked.
+    pub who: Who,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it began.
+    pub began: Timestamp,
+    /// Where it is, in the words of the flip protocol: `draining`, `settled`.
+    pub phase: String,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+    /// Why it ended as it did, and what to do next.
+    pub message: Option<String>,
+    /// Every phase it went through.
+    pub timeline: Vec<PhaseEntry>,
+}
+
+/// When a flip entered a phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseEntry {
+    /// The phase.
+    pub phase: String,
+    /// When it was entered.
+    pub at: Timestamp,
+    /// How long the phase before took, in milliseconds.
+    pub after_ms: u64,
+}
+
+/// How a flip ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Acknowledged: every worker serves the new side and nothing else.
+    Settled,
+    /// Moved, but a listener did not show the new epoch.
+    Moved,
+    /// Refused before anything happened.
+    Refused,
+    /// Back at the old side before anyone was held.
+    RestoredUnheld,
+    /// Back at the old side after users were held.
+    Restored,
+    /// The commit could not be written and not be taken back yet: the page is served.
+    Unknown,
+}

@@ -1,0 +1,204 @@
+//! The shared nouns: what a site, a side, an epoch and a flip are called.
+//!
+//! Every layer may use these, so they know nothing of files, sockets or time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares a newtype over `Arc<str>`: cheap to clone, printed as its text.
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Names it by the given text, unchanged.
+            pub fn new(text: &str) -> Self {
+                Self(text.into())
+            }
+
+            /// Shows the text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name_type! {
+    /// A site as `routes.yaml` names it, for example `ispot`.
+    SiteName
+}
+name_type! {
+    /// A named set of machines of a site, for example `live` or `backup`.
+    SideName
+}
+
+/// Declares a counting newtype over `u64`.
+macro_rules! counter_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// Counts one further.
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+counter_type! {
+    /// Grows by one, per site, for every flip attempt that got as far as its journalled intent.
+    ///
+    /// The first is 1, when the words of the file are adopted.
+    Epoch
+}
+counter_type! {
+    /// Grows by one for every loaded table.
+    Generation
+}
+counter_type! {
+    /// Names a flip attempt, refused ones included; unique within a journal.
+    FlipId
+}
+
+/// What users may do with a site, or with a part of it, apart from any flip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Open,
+    /// Safe methods only (RFC 9110 §9.2.1).
+    ReadOnly,
+    /// Nothing: the maintenance page.
+    Maintenance,
+}
+
+/// What users get while a flip is in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum During {
+    /// The maintenance page.
+    Page,
+    /// Nothing at first: their requests wait, bounded, and go on at the new side.
+    Hold,
+}
+
+/// What becomes of requests that are still in flight at the drain deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrainThen {
+    /// A write in flight ends the flip: back to the old side. Reads alone are cut.
+    Restore,
+    /// Whatever is in flight is cut, and the flip goes on.
+    Cut,
+}
+
+/// The move of one site that a flip makes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Move {
+    /// The site that moves.
+    pub site: SiteName,
+    /// The side it leaves.
+    pub from: SideName,
+    /// The side it goes to.
+    pub to: SideName,
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} -> {}", self.site, self.from, self.to)
+    }
+}
+
+/// Where a site is, as the journal says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The active side; `None` when it is in doubt, and then nobody is served.
+    pub active: Option<SideName>,
+    /// The epoch of that side's lane.
+    pub epoch: Epoch,
+}
+
+/// The positions of all sites of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions(pub BTreeMap<SiteName, Position>);
+
+impl Positions {
+    /// Looks up one site; `None` for a site the journal has no record of.
+    pub fn of(&self, site: &SiteName) -> Option<&Position> {
+        self.0.get(site)
+    }
+}
+
+/// A word that is none of those allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is none of {allowed:?}")]
+pub struct UnknownWord {
+    /// What was written.
+    pub given: String,
+    /// What may be written.
+    pub allowed: &'static [&'static str],
+}
+
+/// Gives a word enum its words: parsing, printing, and the list for error messages.
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word as it is written in `routes.yaml`.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(given: &str) -> Result<Self, UnknownWord> {
+                match given {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord { given: given.into(), allowed: Self::WORDS }),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words!(Access { Open = "open", ReadOnly = "read-only", Maintenance = "maintenance" });
+words!(During { Page = "page", Hold = "hold" });
+words!(DrainThen { Restore = "restore", Cut = "cut" });

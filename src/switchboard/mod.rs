@@ -1,0 +1,90 @@
+//! The switchboard: the one place where the control plane and the data plane meet.
+//!
+//! For: what is served right now, and the gates through which it is served. Not for: deciding
+//! anything; only `control` publishes.
+//!
+//! ```text
+//! control ──publish──> ArcSwap<Snapshot> ──load──> proxy and dns workers
+//!         <──all_at──  Crew              <─confirm─
+//! ```
+//!
+//! Invariants: a snapshot is never changed, only replaced; the gates of an epoch are the same in
+//! every snapshot; a worker that confirmed a publication holds nothing older. A crash leaves
+//! nothing behind. Tests: `gate_loom`, `load` and `flips` in `tests/it`.
+
+mod crew;
+mod gate;
+mod lane;
+mod snapshot;
+mod sync;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::time::Instant;
+
+use crew::Crew;
+pub use crew::{Confirms, Publication, Turns};
+pub use gate::{Drained, Entry, Gate, Opened, Permit};
+pub use lane::{Cut, Gates, Kind, Lane, WaitPlace};
+pub use snapshot::{Route, SiteView, Snapshot};
+
+/// The current snapshot, and the workers that serve from it.
+#[derive(Debug)]
+pub struct Switchboard {
+    current: ArcSwap<Snapshot>,
+    crew: Crew,
+}
+
+impl Switchboard {
+    /// Starts with a first snapshot and no workers.
+    pub fn new(first: Snapshot) -> Arc<Self> {
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(first),
+            crew: Crew::default(),
+        })
+    }
+
+    /// Shows the current snapshot; cheap, and to be held for one request only.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Shares the current snapshot, for the control plane's longer looks.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Replaces the snapshot in one store and tells every worker. Only `control` may call this.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Publication {
+        self.current.store(snapshot);
+        self.crew.tell()
+    }
+
+    /// Makes every worker look at its lanes again: an order to cut was given.
+    pub fn nudge(&self) -> Publication {
+        self.crew.tell()
+    }
+
+    /// Enlists a worker that confirms each publication.
+    pub fn confirms(&self, name: &str) -> Confirms {
+        self.crew.confirms(name)
+    }
+
+    /// Enlists a worker that marks its turns.
+    pub fn turns(&self, name: &str) -> Turns {
+        self.crew.turns(name)
+    }
+
+    /// Waits until every worker serves nothing older than `publication`.
+    ///
+    /// # Errors
+    /// The names of the workers that have not turned by the deadline.
+    pub async fn all_at(
+        &self,
+        publication: Publication,
+        deadline: Instant,
+    ) -> Result<(), Vec<String>> {
+        self.crew.all_at(publication, deadline).await
+    }
+}

@@ -1,0 +1,49 @@
+//! Every metric's name, in one place; `docs/metrics.md` explains them to operators.
+
+/// Requests answered; labels `site`, `side`, `method` (folded), `code`.
+pub const HTTP_REQUESTS_TOTAL: &str = "pointsman_http_requests_total";
+/// From the head of the request to the end of the answer; label `site`.
+pub const HTTP_REQUEST_DURATION_SECONDS: &str = "pointsman_http_request_duration_seconds";
+/// Permits that are out; label `site`.
+pub const HTTP_REQUESTS_IN_FLIGHT: &str = "pointsman_http_requests_in_flight";
+/// Client connections that are open.
+pub const HTTP_CONNECTIONS: &str = "pointsman_http_connections";
+/// Client connections refused because the limit was reached.
+pub const HTTP_CONNECTIONS_REFUSED_TOTAL: &str = "pointsman_http_connections_refused_total";
+/// Exchanges with an origin that failed; labels `site`, `side`, `reason`.
+pub const UPSTREAM_ERRORS_TOTAL: &str = "pointsman_upstream_errors_total";
+/// Connections made to origins; labels `site`, `side`.
+pub const UPSTREAM_CONNECTS_TOTAL: &str = "pointsman_upstream_connects_total";
+/// Requests on hold; label `site`.
+pub const HOLD_REQUESTS: &str = "pointsman_hold_requests";
+/// Requests that left a hold without going on; labels `site`, `reason`.
+pub const HOLD_EVICTED_TOTAL: &str = "pointsman_hold_evicted_total";
+/// Requests written to an origin of a closed lane: must stay 0; label `site`.
+pub const STALE_EPOCH_REQUESTS_TOTAL: &str = "pointsman_stale_epoch_requests_total";
+
+/// Flips ended; label `result`.
+pub const FLIPS_TOTAL: &str = "pointsman_flips_total";
+/// Time spent in each phase; label `phase`.
+pub const FLIP_PHASE_SECONDS: &str = "pointsman_flip_phase_seconds";
+/// The epoch of the lane that serves; label `site`.
+pub const SITE_EPOCH: &str = "pointsman_site_epoch";
+/// 1 for the active side, 0 for the others; labels `site`, `side`.
+pub const SITE_ACTIVE: &str = "pointsman_site_active";
+/// 1 when the file asks for another side and no flip is on its way there; label `site`.
+pub const SITE_DIVERGED: &str = "pointsman_site_diverged";
+/// 1 when the file on disk is what is served.
+pub const TABLE_LAST_RELOAD_SUCCESSFUL: &str = "pointsman_table_last_reload_successful";
+/// Counts the loaded tables.
+pub const TABLE_GENERATION: &str = "pointsman_table_generation";
+
+/// Queries received; label `transport`.
+pub const DNS_REQUESTS_TOTAL: &str = "pointsman_dns_requests_total";
+/// Answers sent; label `rcode`.
+pub const DNS_RESPONSES_TOTAL: &str = "pointsman_dns_responses_total";
+/// Packets dropped unanswered; label `reason`.
+pub const DNS_DROPPED_TOTAL: &str = "pointsman_dns_dropped_total";
+/// The serial that is published; label `zone`.
+pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
+
+/// Always 1; label `version`.
+pub const BUILD_INFO: &str = "pointsman_build_info";

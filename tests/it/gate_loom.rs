@@ -1,0 +1,1 @@
+//! The gate under loom: every interleaving of admission, hold, release, close and waiting.

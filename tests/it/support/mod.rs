@@ -1,0 +1,1 @@
+//! What the tests share: real daemons, recording origins, and waiting for conditions.
