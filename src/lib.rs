@@ -1,6 +1,7 @@
 //! Pointsman: a reverse proxy and authoritative DNS in one binary, moved by one word.
 
 pub mod control;
+pub mod flip;
 pub mod site;
 pub mod switchboard;
 pub mod table;

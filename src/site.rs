@@ -120,6 +120,22 @@ pub enum DrainThen {
     Cut,
 }
 
+/// How a flip ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Acknowledged: every worker serves the new side and nothing else.
+    Settled,
+    /// Moved, but not every worker and listener has shown the new epoch.
+    Moved,
+    /// Refused before anything happened.
+    Refused,
+    /// Back at the old side before anyone was held.
+    RestoredUnheld,
+    /// Back at the old side after users were held.
+    Restored,
+}
+
 /// The move of one site that a flip makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Move {
@@ -201,4 +217,11 @@ macro_rules! words {
 
 words!(Access { Open = "open", ReadOnly = "read-only", Maintenance = "maintenance" });
 words!(During { Page = "page", Hold = "hold" });
+words!(Outcome {
+    Settled = "settled",
+    Moved = "moved",
+    Refused = "refused",
+    RestoredUnheld = "restored-unheld",
+    Restored = "restored",
+});
 words!(DrainThen { Restore = "restore", Cut = "cut" });

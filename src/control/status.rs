@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::site::{Access, During, Epoch, FlipId, Generation, Move, SideName, SiteName};
+use crate::site::{Access, During, Epoch, FlipId, Generation, Move, Outcome, SideName, SiteName};
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,22 +115,4 @@ pub struct PhaseEntry {
     pub at: Timestamp,
     /// How long the phase before took, in milliseconds.
     pub after_ms: u64,
-}
-
-/// How a flip ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Acknowledged: every worker serves the new side and nothing else.
-    Settled,
-    /// Moved, but a listener did not show the new epoch.
-    Moved,
-    /// Refused before anything happened.
-    Refused,
-    /// Back at the old side before anyone was held.
-    RestoredUnheld,
-    /// Back at the old side after users were held.
-    Restored,
-    /// The commit could not be written and not be taken back yet: the page is served.
-    Unknown,
 }
