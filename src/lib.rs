@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod flip;
+pub mod journal;
 pub mod site;
 pub mod switchboard;
 pub mod table;

@@ -153,6 +153,27 @@ impl fmt::Display for Move {
     }
 }
 
+/// Who asked for something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// The user's name, or the uid as text when it has none.
+    pub name: String,
+    /// The numeric user id.
+    pub uid: u32,
+    /// How it was asked.
+    pub via: Via,
+}
+
+/// How something was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// By an edit of `routes.yaml`; `who` is the owner of the new file.
+    File,
+    /// Over the unix socket; `who` is from the peer credentials.
+    Socket,
+}
+
 /// Where a site is, as the journal says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -225,3 +246,4 @@ words!(Outcome {
     Restored = "restored",
 });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
+words!(Via { File = "file", Socket = "socket" });

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::site::{During, FlipId, SideName, SiteName};
+use crate::site::{During, FlipId, SideName, SiteName, Who};
 
-use super::status::{FlipStatus, Status, Who};
+use super::status::{FlipStatus, Status};
 
 /// A command to the actor.
 #[derive(Debug)]

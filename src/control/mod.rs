@@ -3,6 +3,6 @@
 mod handle;
 mod status;
 
-pub use crate::site::Outcome;
+pub use crate::site::{Outcome, Via, Who};
 pub use handle::{CancelError, FlipError, FlipRequest, Handle};
-pub use status::{FlipStatus, PhaseEntry, SiteStatus, Status, Via, Who, ZoneStatus};
+pub use status::{FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::site::{Access, During, Epoch, FlipId, Generation, Move, Outcome, SideName, SiteName};
+use crate::site::{
+    Access, During, Epoch, FlipId, Generation, Move, Outcome, SideName, SiteName, Who,
+};
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,27 +58,6 @@ pub struct ZoneStatus {
     pub name: String,
     /// The serial that is published.
     pub serial: u32,
-}
-
-/// Who asked for something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Who {
-    /// The user's name, or the uid as text when it has none.
-    pub name: String,
-    /// The numeric user id.
-    pub uid: u32,
-    /// How it was asked.
-    pub via: Via,
-}
-
-/// How something was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Via {
-    /// By an edit of `routes.yaml`; `who` is the owner of the new file.
-    File,
-    /// Over the unix socket; `who` is from the peer credentials.
-    Socket,
 }
 
 /// One flip, in progress or ended.

@@ -1,0 +1,106 @@
+//! The lock on a state directory: one daemon per state.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// The file that is locked; its content says that a journal was made here.
+const FILE: &str = "lock";
+
+/// What the file says once the journal exists; an empty one is left by a first start that died.
+const MARK: &str = "a journal was made in this directory\n";
+
+/// The lock, held until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct StateLock {
+    file: File,
+    directory: PathBuf,
+}
+
+/// Why the lock was not got; the operator is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another daemon runs on this state.
+    #[error(
+        "state: {} is in use by another pointsman: stop it first, or give this one a `state:` of \
+         its own",
+        directory.display()
+    )]
+    Taken {
+        /// The state directory.
+        directory: PathBuf,
+    },
+    /// The directory cannot be used.
+    #[error("state: {}: {source}", path.display())]
+    Directory {
+        /// What could not be used.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl StateLock {
+    /// Takes the lock, making the directory if need be.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn take(directory: &Path) -> Result<Self, LockError> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| LockError::Directory { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let path = directory.join(FILE);
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = file.map_err(failed(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                file,
+                directory: directory.into(),
+            }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken {
+                directory: directory.into(),
+            }),
+            Err(TryLockError::Error(source)) => Err(LockError::Directory { path, source }),
+        }
+    }
+
+    /// Shows the directory that is locked.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Tells whether nothing was ever journalled here: at most an unmarked lock file is found, and
+    /// what a first start that died early left of a journal in the making.
+    pub(super) fn is_unused(&self) -> io::Result<bool> {
+        let mut mark = String::new();
+        (&self.file).read_to_string(&mut mark)?;
+        (&self.file).rewind()?;
+        if !mark.is_empty() {
+            return Ok(false);
+        }
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let in_the_making = name
+                .to_string_lossy()
+                .starts_with(super::FILE_IN_THE_MAKING);
+            if name != FILE && !in_the_making {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Remembers, durably, that a journal was made.
+    pub(super) fn mark_used(&self) -> io::Result<()> {
+        (&self.file).write_all(MARK.as_bytes())?;
+        self.file.sync_all()
+    }
+}

@@ -1,0 +1,218 @@
+//! The reading half: used at start, and for the history.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row};
+
+use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Via, Who};
+
+use super::Journal;
+
+/// What is journalled of a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteRecord {
+    /// The active side.
+    pub active: SideName,
+    /// The epoch of its lane.
+    pub epoch: Epoch,
+    /// `active:` as last read in the file; `None` = left out.
+    pub word: Option<SideName>,
+    /// `access:` as last read.
+    pub access: Access,
+    /// A rewrite of the file that is still to be made: the word to lose, and the one to get.
+    pub rewrite: Option<(SideName, SideName)>,
+}
+
+/// What is journalled of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneRecord {
+    /// Its name, without a final dot.
+    pub name: String,
+    /// The serial as last published.
+    pub serial: u32,
+    /// What the content hashed to; see `zone::Contents`.
+    pub digest: u64,
+}
+
+/// A flip that a crash cut short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfinishedFlip {
+    /// Its number.
+    pub id: FlipId,
+    /// Its commit is on disk: the site is on the new side.
+    pub is_committed: bool,
+    /// What it moves.
+    pub moves: Vec<Move>,
+}
+
+/// A flip as the history shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlipRecord {
+    /// Its number.
+    pub id: FlipId,
+    /// `intent`, `committed`, `aborted`, or how it ended.
+    pub state: String,
+    /// What users got meanwhile.
+    pub during: During,
+    /// Who asked.
+    pub who: Who,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it began.
+    pub began: Timestamp,
+    /// What it moved, and the epochs.
+    pub moves: Vec<(Move, Option<Epoch>)>,
+    /// Why it ended as it did.
+    pub message: Option<String>,
+    /// Every phase, as JSON.
+    pub timeline: Option<String>,
+}
+
+impl Journal {
+    /// Reads what is known of every site, removed ones included.
+    ///
+    /// # Errors
+    /// The disk's, or a row that this program did not write.
+    pub fn sites(&self) -> rusqlite::Result<BTreeMap<SiteName, SiteRecord>> {
+        let mut query = self.db.prepare(
+            "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to FROM sites",
+        )?;
+        let rows = query.query_map([], |row| {
+            let record = SiteRecord {
+                active: SideName::new(&row.get::<_, String>(1)?),
+                epoch: Epoch(row.get(2)?),
+                word: side(row, 3)?,
+                access: word(row, 4)?,
+                rewrite: side(row, 5)?.zip(side(row, 6)?),
+            };
+            Ok((SiteName::new(&row.get::<_, String>(0)?), record))
+        })?;
+        rows.collect()
+    }
+
+    /// Reads the zones as last published.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn zones(&self) -> rusqlite::Result<Vec<ZoneRecord>> {
+        let mut query = self.db.prepare("SELECT name, serial, digest FROM zones")?;
+        let rows = query.query_map([], |row| {
+            let digest = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(ZoneRecord {
+                name: row.get(0)?,
+                serial: row.get(1)?,
+                digest,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Tells the number of the next flip.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn next_flip(&self) -> rusqlite::Result<FlipId> {
+        let last: Option<u64> = self
+            .db
+            .query_row("SELECT max(id) FROM flips", [], |row| row.get(0))
+            .optional()?
+            .flatten();
+        Ok(FlipId(last.unwrap_or(0)).next())
+    }
+
+    /// Reads the flips that a crash cut short.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn unfinished(&self) -> rusqlite::Result<Vec<UnfinishedFlip>> {
+        let mut query = self.db.prepare(
+            "SELECT id, state FROM flips WHERE state IN ('intent', 'committed', 'aborted')
+             ORDER BY id",
+        )?;
+        let rows = query.query_map([], |row| {
+            let id = FlipId(row.get(0)?);
+            let state: String = row.get(1)?;
+            let moves = self
+                .moves(id)?
+                .into_iter()
+                .map(|(planned, _)| planned)
+                .collect();
+            Ok(UnfinishedFlip {
+                id,
+                is_committed: state == "committed",
+                moves,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Reads the last flips, the newest first.
+    ///
+    /// # Errors
+    /// The disk's, or a row that this program did not write.
+    pub fn recent(&self, most: u32) -> rusqlite::Result<Vec<FlipRecord>> {
+        let mut query = self.db.prepare(
+            "SELECT id, state, during, who, uid, via, reason, began_ms, message, timeline
+             FROM flips ORDER BY id DESC LIMIT ?1",
+        )?;
+        let rows = query.query_map([most], |row| {
+            let id = FlipId(row.get(0)?);
+            let via: Via = word(row, 5)?;
+            let began = Timestamp::from_millisecond(row.get(7)?);
+            Ok(FlipRecord {
+                id,
+                state: row.get(1)?,
+                during: word(row, 2)?,
+                who: Who {
+                    name: row.get(3)?,
+                    uid: row.get(4)?,
+                    via,
+                },
+                reason: row.get(6)?,
+                began: began.map_err(|error| foreign(7, error))?,
+                moves: self.moves(id)?,
+                message: row.get(8)?,
+                timeline: row.get(9)?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    fn moves(&self, id: FlipId) -> rusqlite::Result<Vec<(Move, Option<Epoch>)>> {
+        let mut query = self.db.prepare(
+            "SELECT site, from_side, to_side, epoch FROM moves WHERE flip = ?1 ORDER BY site",
+        )?;
+        let rows = query.query_map([id.0], |row| {
+            let planned = Move {
+                site: SiteName::new(&row.get::<_, String>(0)?),
+                from: SideName::new(&row.get::<_, String>(1)?),
+                to: SideName::new(&row.get::<_, String>(2)?),
+            };
+            Ok((planned, row.get::<_, Option<u64>>(3)?.map(Epoch)))
+        })?;
+        rows.collect()
+    }
+}
+
+fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
+    Ok(row
+        .get::<_, Option<String>>(at)?
+        .map(|side| SideName::new(&side)))
+}
+
+fn word<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, String>(at)?
+        .parse()
+        .map_err(|error| foreign(at, error))
+}
+
+fn foreign(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
+}

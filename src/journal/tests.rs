@@ -1,0 +1,179 @@
+//! What the journal keeps, on a real file.
+
+use jiff::Timestamp;
+
+use crate::site::{Access, During, Epoch, FlipId, Move, Outcome, SideName, SiteName, Via, Who};
+
+use super::{
+    FlipEnd, Journal, LaneRecord, NewFlip, OpenError, SiteAdoption, StateLock, ZoneRecord,
+};
+
+fn ispot() -> SiteName {
+    SiteName::new("ispot")
+}
+
+fn open(directory: &std::path::Path) -> Result<Journal, OpenError> {
+    let lock = StateLock::take(directory).expect("the lock is free");
+    Ok(Journal::open(&lock)?.journal)
+}
+
+fn with_ispot_live(directory: &std::path::Path) -> Journal {
+    let mut journal = open(directory).expect("a first start");
+    let site = SiteAdoption {
+        site: ispot(),
+        active: SideName::new("live"),
+        access: Access::Open,
+    };
+    journal
+        .adopt(&[site], Timestamp::UNIX_EPOCH)
+        .expect("written");
+    journal
+}
+
+fn to_backup() -> NewFlip {
+    NewFlip {
+        moves: vec![Move {
+            site: ispot(),
+            from: SideName::new("live"),
+            to: SideName::new("backup"),
+        }],
+        during: During::Page,
+        who: Who {
+            name: "ada".into(),
+            uid: 1000,
+            via: Via::Socket,
+        },
+        reason: Some("disk failure".into()),
+        began: Timestamp::UNIX_EPOCH,
+        words: Vec::new(),
+    }
+}
+
+#[test]
+fn a_commit_moves_the_site_its_epoch_its_word_and_its_zones_together() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    let epochs = journal.intent(FlipId(1), &to_backup()).expect("written");
+    let zone = ZoneRecord {
+        name: "ispot.example".into(),
+        serial: 8,
+        digest: u64::MAX,
+    };
+    journal
+        .commit(FlipId(1), &[zone.clone()], Timestamp::UNIX_EPOCH)
+        .expect("written");
+    drop(journal);
+
+    let journal = open(scratch.path()).expect("a journal in use");
+    let site = journal.sites().expect("read")[&ispot()].clone();
+    assert_eq!(epochs, [Epoch(2)]);
+    assert_eq!((site.active.as_str(), site.epoch), ("backup", Epoch(2)));
+    assert_eq!(site.word, Some(SideName::new("backup")));
+    assert_eq!(
+        site.rewrite,
+        Some((SideName::new("live"), SideName::new("backup")))
+    );
+    assert_eq!(journal.zones().expect("read"), [zone]);
+    let unfinished = journal.unfinished().expect("read");
+    assert!(unfinished[0].is_committed, "{unfinished:?}");
+}
+
+#[test]
+fn an_intent_alone_leaves_the_site_where_it_is_and_uses_up_its_epoch() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    journal.intent(FlipId(1), &to_backup()).expect("written");
+    let second = journal.intent(FlipId(2), &to_backup()).expect("written");
+    let site = journal.sites().expect("read")[&ispot()].clone();
+    assert_eq!((site.active.as_str(), site.epoch), ("live", Epoch(1)));
+    assert_eq!(second, [Epoch(3)]);
+    assert_eq!(journal.unfinished().expect("read").len(), 2);
+}
+
+#[test]
+fn an_aborted_commit_is_as_if_it_had_not_been() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    let before = journal.sites().expect("read");
+    journal.intent(FlipId(1), &to_backup()).expect("written");
+    journal
+        .commit(FlipId(1), &[], Timestamp::UNIX_EPOCH)
+        .expect("written");
+    journal.abort(FlipId(1)).expect("written");
+    assert_eq!(journal.sites().expect("read"), before);
+    assert!(!journal.unfinished().expect("read")[0].is_committed);
+}
+
+#[test]
+fn the_history_says_who_why_and_how_it_ended() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    journal.intent(FlipId(1), &to_backup()).expect("written");
+    let end = FlipEnd {
+        outcome: Outcome::Restored,
+        message: "a write was in flight".into(),
+        ended: Timestamp::UNIX_EPOCH,
+        timeline: "[]".into(),
+        lanes: vec![LaneRecord {
+            site: ispot(),
+            forwarded: 7,
+            last_forwarded_ms: 9,
+        }],
+    };
+    journal.end(FlipId(1), &end).expect("written");
+    let flip = &journal.recent(10).expect("read")[0];
+    assert_eq!(
+        (flip.who.name.as_str(), flip.reason.as_deref()),
+        ("ada", Some("disk failure"))
+    );
+    assert_eq!(
+        (flip.state.as_str(), flip.moves[0].1),
+        ("restored", Some(Epoch(2)))
+    );
+    assert_eq!(journal.unfinished().expect("read"), []);
+    assert_eq!(journal.next_flip().expect("read"), FlipId(2));
+}
+
+#[test]
+fn a_missing_journal_in_a_used_directory_is_doubt_and_an_early_death_is_not() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    std::fs::write(scratch.path().join("lock"), "").expect("written");
+    std::fs::write(scratch.path().join("journal.new"), "half").expect("written");
+    drop(with_ispot_live(scratch.path()));
+    std::fs::remove_file(scratch.path().join("journal.db")).expect("removed");
+    let error = open(scratch.path()).expect_err("the journal is gone");
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+}
+
+#[test]
+fn a_journal_put_back_from_a_backup_into_a_new_directory_is_used() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let old = scratch.path().join("old");
+    drop(with_ispot_live(&old));
+    let new = scratch.path().join("new");
+    std::fs::create_dir(&new).expect("made");
+    std::fs::copy(old.join("journal.db"), new.join("journal.db")).expect("copied");
+    let lock = StateLock::take(&new).expect("the lock is free");
+    let opened = Journal::open(&lock).expect("a journal in use");
+    assert!(!opened.is_first && opened.journal.sites().expect("read").contains_key(&ispot()));
+}
+
+#[test]
+fn garbage_in_place_of_the_journal_is_doubt() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    drop(with_ispot_live(scratch.path()));
+    std::fs::write(scratch.path().join("journal.db"), vec![0x5a; 8192]).expect("written");
+    let error = open(scratch.path()).expect_err("not a journal");
+    assert!(matches!(error, OpenError::Unreadable { .. }), "{error}");
+}
+
+#[test]
+fn a_second_daemon_does_not_get_the_lock() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let _first = StateLock::take(scratch.path()).expect("the lock is free");
+    let error = StateLock::take(scratch.path()).expect_err("it is taken");
+    assert!(
+        error.to_string().contains("in use by another pointsman"),
+        "{error}"
+    );
+}
