@@ -2,16 +2,21 @@
 //!
 //! Hot counters are per thread and summed at scrape; see [`http`] and [`dns`].
 
+mod control;
 pub mod names;
 
 use std::sync::Arc;
 
 use prometheus::Registry;
 
+pub use control::ControlMetrics;
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Flips and their phases.
+    pub control: Arc<ControlMetrics>,
 }
 
 impl Metrics {
@@ -21,7 +26,8 @@ impl Metrics {
     /// A name was registered twice: a bug.
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
-        Ok(Arc::new(Self { registry }))
+        let control = ControlMetrics::register(&registry)?;
+        Ok(Arc::new(Self { registry, control }))
     }
 
     /// The registry, for scraping and for collectors of other modules.
