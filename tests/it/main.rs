@@ -6,4 +6,5 @@
 )]
 
 mod gate_loom;
+mod proxy;
 mod support;

@@ -1,1 +1,4 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
+
+pub(crate) mod client;
+pub(crate) mod origin;
