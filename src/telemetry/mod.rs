@@ -1,8 +1,22 @@
 //! Metrics and logs: what is counted, under which name, and how it is printed.
 //!
-//! Hot counters are per thread and summed at scrape; see [`http`] and [`dns`].
+//! For: the registry of every metric, the names in one place, and the log on standard error. Not
+//! for: deciding what is worth counting (the module where it happens does), or serving it
+//! (`admin` does).
+//!
+//! ```text
+//! proxy, dns, control ──count──> Metrics ──gather──> admin: /metrics
+//!                     ──event──> log ──filter──> standard error
+//! ```
+//!
+//! Invariants: a label is a site, a side, a zone or a word of a fixed list, never a path or a
+//! client; a metric that is read often is counted per thread and summed at scrape. A crash loses
+//! the counts, as Prometheus expects. Tests: the scrapes in `tests/it`.
 
 mod control;
+pub mod dns;
+pub mod http;
+pub mod log;
 pub mod names;
 
 use std::sync::Arc;
@@ -17,6 +31,10 @@ pub struct Metrics {
     registry: Registry,
     /// Flips and their phases.
     pub control: Arc<ControlMetrics>,
+    /// Requests, connections and origins.
+    pub http: http::HttpMetrics,
+    /// Queries and answers.
+    pub dns: Arc<dns::DnsMetrics>,
 }
 
 impl Metrics {
@@ -27,7 +45,9 @@ impl Metrics {
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         let control = ControlMetrics::register(&registry)?;
-        Ok(Arc::new(Self { registry, control }))
+        let http = http::HttpMetrics::register(&registry)?;
+        let dns = dns::DnsMetrics::register(&registry)?;
+        Ok(Arc::new(Self { registry, control, http, dns }))
     }
 
     /// The registry, for scraping and for collectors of other modules.

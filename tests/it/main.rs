@@ -5,5 +5,14 @@
     reason = "a test stops where it fails"
 )]
 
+mod cli;
+mod dns;
+mod ferret;
+mod flips;
 mod gate_loom;
+mod house;
+mod load;
+mod proxy;
+mod recovery;
 mod support;
+mod zone;
