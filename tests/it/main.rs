@@ -5,5 +5,6 @@
     reason = "a test stops where it fails"
 )]
 
+mod ferret;
 mod gate_loom;
 mod support;

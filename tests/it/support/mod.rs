@@ -1,1 +1,3 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
+
+pub(crate) mod dns;
