@@ -119,7 +119,7 @@ impl DnsMetrics {
         let requests = describe(names::DNS_REQUESTS_TOTAL, REQUESTS_HELP, Some("transport"))?;
         let responses = describe(names::DNS_RESPONSES_TOTAL, RESPONSES_HELP, Some("rcode"))?;
         let dropped = describe(names::DNS_DROPPED_TOTAL, DROPPED_HELP, Some("reason"))?;
-        let connections = describe(names::DNS_CONNECTIONS, CONNECTIONS_HELP, None)?;
+        let connections = describe(names::DNS_TCP_CONNECTIONS, CONNECTIONS_HELP, None)?;
         registry.register(Box::new(DnsCollector {
             metrics: Arc::clone(&metrics),
             descriptions: [requests, responses, dropped, connections],
@@ -222,7 +222,7 @@ impl Collector for DnsCollector {
                 dropped.into(),
             ),
             family(
-                names::DNS_CONNECTIONS,
+                names::DNS_TCP_CONNECTIONS,
                 CONNECTIONS_HELP,
                 MetricType::GAUGE,
                 vec![Metric::from_gauge(gauge)],

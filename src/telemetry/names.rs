@@ -43,7 +43,7 @@ pub const DNS_RESPONSES_TOTAL: &str = "pointsman_dns_responses_total";
 /// Packets dropped unanswered; label `reason`.
 pub const DNS_DROPPED_TOTAL: &str = "pointsman_dns_dropped_total";
 /// DNS connections that are open.
-pub const DNS_CONNECTIONS: &str = "pointsman_dns_connections";
+pub const DNS_TCP_CONNECTIONS: &str = "pointsman_dns_tcp_connections";
 /// The serial that is published; label `zone`.
 pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
 

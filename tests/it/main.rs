@@ -5,6 +5,8 @@
     reason = "a test stops where it fails"
 )]
 
+mod dns;
 mod ferret;
 mod gate_loom;
 mod support;
+mod zone;
