@@ -44,6 +44,8 @@ pub const DNS_REQUESTS_TOTAL: &str = "pointsman_dns_requests_total";
 pub const DNS_RESPONSES_TOTAL: &str = "pointsman_dns_responses_total";
 /// Packets dropped unanswered; label `reason`.
 pub const DNS_DROPPED_TOTAL: &str = "pointsman_dns_dropped_total";
+/// DNS connections that are open.
+pub const DNS_TCP_CONNECTIONS: &str = "pointsman_dns_tcp_connections";
 /// The serial that is published; label `zone`.
 pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
 
