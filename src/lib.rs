@@ -1,5 +1,6 @@
 //! Pointsman: a reverse proxy and authoritative DNS in one binary, moved by one word.
 
+pub mod admin;
 pub mod control;
 pub mod flip;
 pub mod journal;

@@ -2,6 +2,7 @@
 //!
 //! Hot counters are per thread and summed at scrape; see [`http`] and [`dns`].
 
+pub mod log;
 pub mod names;
 
 use std::sync::Arc;
