@@ -1,6 +1,7 @@
 //! The control plane: the one actor that may change anything.
 
 mod handle;
+pub mod standin;
 mod status;
 
 pub use crate::site::{Outcome, Via, Who};
