@@ -1,6 +1,8 @@
 //! Pointsman: a reverse proxy and authoritative DNS in one binary, moved by one word.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod control;
 pub mod flip;
 pub mod journal;

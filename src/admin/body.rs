@@ -10,7 +10,16 @@ use http_body::Frame;
 /// A source of pieces; `None` ends the body.
 pub(super) trait Pieces: Send + Sized + 'static {
     /// Makes the next piece, and gives the source back for the one after.
-    fn next(self) -> impl Future<Output = Option<(Bytes, Self)>> + Send;
+    fn next(self) -> impl Future<Output = Option<Piece<Self>>> + Send;
+}
+
+/// A piece of a body, and the source of the rest.
+#[derive(Debug)]
+pub(super) struct Piece<P> {
+    /// What is sent.
+    pub(super) bytes: Bytes,
+    /// Makes what comes after it.
+    pub(super) rest: P,
 }
 
 /// Turns a source into a body that asks for a piece only when the one before was taken.
@@ -21,7 +30,7 @@ pub(super) fn streamed(source: impl Pieces) -> Body {
 }
 
 struct Streamed<P> {
-    next: Pin<Box<dyn Future<Output = Option<(Bytes, P)>> + Send>>,
+    next: Pin<Box<dyn Future<Output = Option<Piece<P>>> + Send>>,
 }
 
 impl<P: Pieces> http_body::Body for Streamed<P> {
@@ -33,9 +42,9 @@ impl<P: Pieces> http_body::Body for Streamed<P> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.next.as_mut().poll(cx).map(|made| {
-            let (piece, source) = made?;
-            self.next = Box::pin(source.next());
-            Some(Ok(Frame::data(piece)))
+            let Piece { bytes, rest } = made?;
+            self.next = Box::pin(rest.next());
+            Some(Ok(Frame::data(bytes)))
         })
     }
 }

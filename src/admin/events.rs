@@ -17,7 +17,7 @@ use crate::site::FlipId;
 use crate::switchboard::Switchboard;
 
 use super::Parts;
-use super::body::{Pieces, streamed};
+use super::body::{Piece, Pieces, streamed};
 use super::view::FlipView;
 
 /// How often the counts are looked at: nobody announces them, and a person reads them.
@@ -61,14 +61,14 @@ struct Follow {
 }
 
 impl Pieces for Follow {
-    async fn next(mut self) -> Option<(Bytes, Self)> {
+    async fn next(mut self) -> Option<Piece<Self>> {
         let silent_until = Instant::now() + SILENCE_MAX;
         while !self.over && Instant::now() < self.ends {
             if let Some(event) = self.changed() {
-                return Some((event, self));
+                return Some(self.piece(event));
             }
             if Instant::now() >= silent_until {
-                return Some((Bytes::from_static(b": no change\n\n"), self));
+                return Some(self.piece(Bytes::from_static(b": no change\n\n")));
             }
             if !self.wait().await {
                 return None;
@@ -79,6 +79,10 @@ impl Pieces for Follow {
 }
 
 impl Follow {
+    fn piece(self, bytes: Bytes) -> Piece<Self> {
+        Piece { bytes, rest: self }
+    }
+
     /// Makes an event if the flip is not as it was last shown.
     fn changed(&mut self) -> Option<Bytes> {
         let status = Arc::clone(&self.status.borrow_and_update());

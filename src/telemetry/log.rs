@@ -10,17 +10,18 @@ pub const FILTER_VARIABLE: &str = "POINTSMAN_LOG";
 
 /// Starts the log, for the rest of the process.
 ///
-/// A filter that cannot be read counts as `info`, and the log says so.
+/// Without the variable, `unasked` is the filter. One that cannot be read counts as `info`, and
+/// the log says so.
 ///
 /// # Errors
 /// The log was started before: a bug.
-pub fn init() -> Result<(), TryInitError> {
+pub fn init(unasked: &str) -> Result<(), TryInitError> {
     let asked = std::env::var(FILTER_VARIABLE).ok();
     let parsed = asked.as_deref().map(EnvFilter::try_new);
     let (filter, refused) = match parsed {
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (EnvFilter::new("info"), Some(error)),
-        None => (EnvFilter::new("info"), None),
+        None => (EnvFilter::new(unasked), None),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
