@@ -11,13 +11,11 @@ use tokio::net::{TcpStream, UnixStream};
 use super::*;
 use crate::admin::FlipView;
 use crate::control::standin;
-use crate::site::{DrainThen, During, Epoch, Generation, Position, Positions, SideName, SiteName};
-use crate::switchboard::{Snapshot, Switchboard};
+use crate::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName};
 use crate::table::{
     Dns, FlipPolicy, Listen, Maintenance, OriginAddr, Preflight, Side, Site, Table, Timeouts, Words,
 };
 use crate::telemetry::Metrics;
-use crate::zone::Zones;
 
 struct Admin {
     server: Server,
@@ -89,12 +87,10 @@ fn admin() -> Admin {
         (SiteName::new("ispot"), at(Some("live"))),
         (SiteName::new("lost"), at(None)),
     ]));
-    let zones = Arc::new(Zones::default());
-    let snapshot = Snapshot::follow(None, Generation(1), Arc::clone(&table), &positions, zones);
     let parts = Parts {
         handle: standin::handle(standin::status(&table, "routes.yaml".as_ref())),
         metrics: Metrics::new().unwrap(),
-        switchboard: Switchboard::new(snapshot),
+        switchboard: standin::switchboard(&table, &positions),
     };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(&folder.path().join("admin.sock"), Some(any)).unwrap();

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::site::{Access, During, Epoch, FlipId, Generation, Move};
+use crate::site::{Access, During, Epoch, FlipId, Generation, Move, Positions};
+use crate::switchboard::{Snapshot, Switchboard};
 use crate::table::Table;
+use crate::zone::Zones;
 
 use super::handle::Command;
 use super::{
@@ -48,6 +50,14 @@ pub fn status(table: &Table, file: &Path) -> Status {
             })
             .collect(),
     }
+}
+
+/// A switchboard without workers, for a table whose sites are where the positions say.
+pub fn switchboard(table: &Arc<Table>, positions: &Positions) -> Arc<Switchboard> {
+    let zones = Arc::new(Zones::default());
+    let table = Arc::clone(table);
+    let snapshot = Snapshot::follow(None, Generation(1), table, positions, zones);
+    Switchboard::new(snapshot)
 }
 
 /// Starts an actor that shows a flip's phases, 100 ms each.

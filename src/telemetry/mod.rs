@@ -1,6 +1,17 @@
 //! Metrics and logs: what is counted, under which name, and how it is printed.
 //!
-//! Hot counters are per thread and summed at scrape; see [`http`] and [`dns`].
+//! For: the registry of every metric, the names in one place, and the log on standard error. Not
+//! for: deciding what is worth counting (the module where it happens does), or serving it
+//! (`admin` does).
+//!
+//! ```text
+//! proxy, dns, control ──count──> Metrics ──gather──> admin: /metrics
+//!                     ──event──> log ──filter──> standard error
+//! ```
+//!
+//! Invariants: a label is a site, a side, a zone or a word of a fixed list, never a path or a
+//! client; a metric that is read often is counted per thread and summed at scrape. A crash loses
+//! the counts, as Prometheus expects. Tests: the scrapes in `tests/it`.
 
 pub mod log;
 pub mod names;

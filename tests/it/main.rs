@@ -5,5 +5,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod cli;
 mod gate_loom;
+mod house;
 mod support;
