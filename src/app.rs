@@ -95,8 +95,8 @@ impl App {
     }
 
     /// Shows the table.
-    pub fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table)
+    pub fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Spawns.

@@ -31,7 +31,7 @@ mod view;
 
 pub use api::{FlipAsked, FlipBody, MoveBody};
 pub use problem::Problem;
-pub use server::{BindError, CONNECTIONS_MAX, Listeners, Server, spawn};
+pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};
 pub use view::{FlipView, SiteView, StatusView};
 
 use std::sync::Arc;

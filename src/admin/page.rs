@@ -194,7 +194,6 @@ fn result(outcome: Outcome) -> &'static str {
         Outcome::Moved => "<b class=ill>moved, not confirmed</b>",
         Outcome::Refused => "<b class=ill>refused</b>",
         Outcome::RestoredUnheld | Outcome::Restored => "<b class=ill>restored</b>",
-        Outcome::Unknown => "<b class=ill>unknown</b>",
     }
 }
 

@@ -43,9 +43,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Reading and writing by the owner and the group of the state directory; nobody else.
 const SOCKET_MODE: u32 = 0o660;
 
-/// An address of the admin side cannot be had; the operator is at fault, or another daemon.
+/// Why the admin side cannot start; the operator is at fault, or another daemon, unless said
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
+pub enum Error {
     /// The TCP address.
     #[error("`listen.admin`: cannot listen on {address}: {source}")]
     Tcp {
@@ -68,6 +69,9 @@ pub enum BindError {
         /// Where the socket was to be.
         path: PathBuf,
     },
+    /// A metric is registered twice: a bug.
+    #[error("the metrics of the admin side: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// The listening sockets of the admin side.
@@ -85,8 +89,8 @@ impl Listeners {
     /// left by a daemon that is gone, and is replaced.
     ///
     /// # Errors
-    /// See [`BindError`].
-    pub fn bind(socket_path: &Path, tcp: Option<SocketAddr>) -> Result<Self, BindError> {
+    /// See [`Error`].
+    pub fn bind(socket_path: &Path, tcp: Option<SocketAddr>) -> Result<Self, Error> {
         let tcp = tcp.map(bind_tcp).transpose()?;
         Ok(Self {
             socket: bind_socket(socket_path)?,
@@ -101,23 +105,23 @@ impl Listeners {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
     let bound = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     });
-    bound.map_err(|source| BindError::Tcp { address, source })
+    bound.map_err(|source| Error::Tcp { address, source })
 }
 
-fn bind_socket(path: &Path) -> Result<UnixListener, BindError> {
-    let failed = |source| BindError::Socket {
+fn bind_socket(path: &Path) -> Result<UnixListener, Error> {
+    let failed = |source| Error::Socket {
         path: path.to_owned(),
         source,
     };
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
         Ok(_) => {
-            return Err(BindError::NotASocket {
+            return Err(Error::NotASocket {
                 path: path.to_owned(),
             });
         }
@@ -141,8 +145,8 @@ pub struct Server {
 /// Serves on the listeners until [`Server::stop`]; on the runtime of the caller.
 ///
 /// # Errors
-/// A metric is registered twice: a bug.
-pub fn spawn(listeners: Listeners, parts: Parts) -> Result<Server, prometheus::Error> {
+/// [`Error::Metrics`]
+pub fn spawn(listeners: Listeners, parts: Parts) -> Result<Server, Error> {
     let published = Published::new(&parts)?;
     parts.metrics.registry().register(Box::new(published))?;
     let (stopping, stop) = watch::channel(false);

@@ -248,7 +248,7 @@ async fn a_stale_socket_is_replaced_and_another_file_is_not() {
 
     assert!(replaced.is_ok(), "{replaced:?}");
     assert!(
-        matches!(refused, Err(BindError::NotASocket { .. })),
+        matches!(refused, Err(Error::NotASocket { .. })),
         "{refused:?}"
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");

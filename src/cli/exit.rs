@@ -33,7 +33,6 @@ impl Exit {
             Outcome::Moved => Self::Moved,
             Outcome::Refused | Outcome::RestoredUnheld => Self::Refused,
             Outcome::Restored => Self::Restored,
-            Outcome::Unknown => Self::Failed,
         }
     }
 

@@ -46,11 +46,6 @@ pub(super) fn ending(flip: &FlipStatus, outcome: Outcome) -> String {
             format!("Restored: {sites} still on {from}; nobody had to wait.")
         }
         Outcome::Restored => format!("Restored: {sites} back on {from}."),
-        Outcome::Unknown => {
-            "Unknown: the journal could not be written, so users get the maintenance \
-             page. Look at the disk of the state directory, then at `pointsman status`."
-                .into()
-        }
     };
     match &flip.message {
         Some(message) => format!("{sentence}\n{message}"),

@@ -50,7 +50,7 @@ pub(super) async fn demo(args: Args) -> anyhow::Result<Exit> {
         Ok(app) => app,
         Err(error) => return Ok(failed(error)),
     };
-    let table = app.table();
+    let table = Table::clone(app.table());
     let origins = Origins::start(&table)?;
     let running = match app.spawn() {
         Ok(running) => running,
@@ -111,9 +111,13 @@ fn write_things(
             writeln!(text, "  {number}. {command}")?;
         }
         let name = &site.name;
+        // As it was started: `cargo run` does not put it on the path.
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "pointsman".into());
         writeln!(
             text,
-            "     then the first two again; the way back: pointsman flip {name}"
+            "     then the first two again; the way back: {program} flip {name}"
         )?;
     }
     writeln!(text, "\nCtrl-C ends it. What happens to the sites:")

@@ -187,7 +187,6 @@ mod tests {
     fn each_outcome_has_the_exit_code_of_the_contract() {
         let outcomes = [
             (Outcome::Settled, 0),
-            (Outcome::Unknown, 1),
             (Outcome::Refused, 3),
             (Outcome::RestoredUnheld, 3),
             (Outcome::Restored, 4),

@@ -148,7 +148,6 @@ fn ended_flip(flip: &FlipStatus, outcome: Outcome) -> String {
         Outcome::Moved => "moved, not confirmed",
         Outcome::Refused => "refused",
         Outcome::RestoredUnheld | Outcome::Restored => "restored",
-        Outcome::Unknown => "unknown",
     };
     let began = format!("{} {}", flip.began.strftime("%F"), time_of_day(flip.began));
     let mut text = format!("\nLast flip, {}, of {began}: {result}\n", flip.id);
