@@ -1,0 +1,52 @@
+//! The admin side: the API, its event streams, health, metrics and the status page.
+//!
+//! For: letting operators and machines see what the control plane published and ask it for flips.
+//! Not for: deciding anything (that is `control`), users' requests (that is `proxy`), or writing
+//! over TCP: who asks is known from the peer credentials of the unix socket, and only from there.
+//!
+//! ```text
+//! admin.sock ─┐                                        ┌─> control::Handle  (flips, status)
+//!             ├─> server ──> Peer ──> router ──> api ──┤
+//! TCP ────────┘   (cap,      (who)    health, scrape,  └─> Switchboard      (counts at the gates)
+//! (GET only)      timeouts)           page, events
+//! ```
+//!
+//! Invariants: the TCP listener changes nothing; every error is a problem document made in
+//! `problem`; at most [`CONNECTIONS_MAX`] connections, each with a deadline for its request head
+//! and a limit for its body; an event stream ends with its flip, with the server, or after an hour.
+//!
+//! A crash leaves a stale `admin.sock` behind, which the next start replaces. Tests: the ends of
+//! `problem.rs`, `page.rs` and `scrape.rs`, and `server/tests.rs`, which talks to both listeners.
+
+mod api;
+mod body;
+mod events;
+mod health;
+mod page;
+mod peer;
+mod problem;
+mod scrape;
+mod server;
+mod view;
+
+pub use api::{FlipAsked, FlipBody, MoveBody};
+pub use problem::Problem;
+pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};
+pub use view::{FlipView, SiteView, StatusView};
+
+use std::sync::Arc;
+
+use crate::control::Handle;
+use crate::switchboard::Switchboard;
+use crate::telemetry::Metrics;
+
+/// What the admin side shows and whom it asks.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The control actor.
+    pub handle: Handle,
+    /// Every metric of the process.
+    pub metrics: Arc<Metrics>,
+    /// The gates, for what is in flight and on hold.
+    pub switchboard: Arc<Switchboard>,
+}

@@ -1,0 +1,192 @@
+//! `/metrics`, and the metrics that are read at scrape from what is published.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, IntGaugeVec, Opts, TextEncoder};
+
+use crate::control::{Handle, Status};
+use crate::switchboard::{Snapshot, Switchboard};
+use crate::telemetry::names;
+
+use super::Parts;
+use super::problem::Problem;
+
+/// Answers a scrape, in the text format.
+pub(super) async fn metrics(State(parts): State<Parts>) -> Response {
+    let families = parts.metrics.registry().gather();
+    let encoder = TextEncoder::new();
+    match encoder.encode_to_string(&families) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            let detail = format!("the metrics could not be written: {error}");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", &detail).into_response()
+        }
+    }
+}
+
+/// Reads the status and the switchboard whenever the registry is gathered.
+#[derive(Debug)]
+pub(super) struct Published {
+    handle: Handle,
+    switchboard: Arc<Switchboard>,
+    desc: Vec<Desc>,
+}
+
+impl Published {
+    /// Makes the collector, to be registered once.
+    ///
+    /// # Errors
+    /// A metric's name or label is not allowed: a bug.
+    pub(super) fn new(parts: &Parts) -> Result<Self, prometheus::Error> {
+        let gauges = Gauges::new()?;
+        Ok(Self {
+            handle: parts.handle.clone(),
+            switchboard: Arc::clone(&parts.switchboard),
+            desc: gauges
+                .all()
+                .into_iter()
+                .flat_map(Collector::desc)
+                .cloned()
+                .collect(),
+        })
+    }
+}
+
+impl Collector for Published {
+    fn desc(&self) -> Vec<&Desc> {
+        self.desc.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        // The names were accepted once already, in `new`.
+        let Ok(gauges) = Gauges::new() else {
+            return Vec::new();
+        };
+        // Made anew at each scrape, so a site that left the table leaves the metrics too.
+        gauges.read_status(&self.handle.status());
+        gauges.read_gates(&self.switchboard.current());
+        gauges
+            .all()
+            .into_iter()
+            .flat_map(Collector::collect)
+            .collect()
+    }
+}
+
+struct Gauges {
+    epoch: IntGaugeVec,
+    active: IntGaugeVec,
+    diverged: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    hold: IntGaugeVec,
+    serial: IntGaugeVec,
+    build: IntGaugeVec,
+    reload: IntGauge,
+    generation: IntGauge,
+}
+
+impl Gauges {
+    fn new() -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let labelled = |name: &str, help: &str, labels: &[&str]| {
+            IntGaugeVec::new(Opts::new(name, help), labels)
+        };
+        Ok(Self {
+            epoch: labelled(
+                names::SITE_EPOCH,
+                "Epoch of the lane that serves.",
+                &["site"],
+            )?,
+            active: labelled(
+                names::SITE_ACTIVE,
+                "1 for the active side, 0 for the others; all 0 in doubt.",
+                &["site", "side"],
+            )?,
+            diverged: labelled(
+                names::SITE_DIVERGED,
+                "1 when the file asks for another side and no flip is on its way there.",
+                &["site"],
+            )?,
+            in_flight: labelled(
+                names::HTTP_REQUESTS_IN_FLIGHT,
+                "Requests at the origins of the lane that serves.",
+                &["site"],
+            )?,
+            hold: labelled(names::HOLD_REQUESTS, "Requests on hold.", &["site"])?,
+            serial: labelled(names::DNS_ZONE_SERIAL, "Published SOA serial.", &["zone"])?,
+            build: labelled(names::BUILD_INFO, "Always 1.", &["version"])?,
+            reload: gauge(
+                names::TABLE_LAST_RELOAD_SUCCESSFUL,
+                "1 when the file on disk is what is served.",
+            )?,
+            generation: gauge(names::TABLE_GENERATION, "Counts the loaded tables.")?,
+        })
+    }
+
+    fn all(&self) -> [&dyn Collector; 9] {
+        [
+            &self.epoch,
+            &self.active,
+            &self.diverged,
+            &self.in_flight,
+            &self.hold,
+            &self.serial,
+            &self.build,
+            &self.reload,
+            &self.generation,
+        ]
+    }
+
+    fn read_status(&self, status: &Status) {
+        for site in &status.sites {
+            let name = site.name.as_str();
+            self.epoch
+                .with_label_values(&[name])
+                .set(whole(site.epoch.0));
+            self.diverged
+                .with_label_values(&[name])
+                .set(site.diverged.into());
+            for side in &site.sides {
+                let active = site.active.as_ref() == Some(side);
+                self.active
+                    .with_label_values(&[name, side.as_str()])
+                    .set(active.into());
+            }
+        }
+        for zone in &status.zones {
+            self.serial
+                .with_label_values(&[zone.name.as_str()])
+                .set(zone.serial.into());
+        }
+        self.build
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        self.reload.set(status.file_problem.is_none().into());
+        self.generation.set(whole(status.generation.0));
+    }
+
+    fn read_gates(&self, snapshot: &Snapshot) {
+        for view in snapshot.sites() {
+            let name = view.site.name.as_str();
+            let gates = view.lane.as_ref().map(|lane| &lane.gates);
+            let in_flight = gates.map_or(0, |gates| gates.in_flight());
+            let waiting = gates.map_or(0, |gates| gates.waiting());
+            self.in_flight
+                .with_label_values(&[name])
+                .set(whole(in_flight));
+            self.hold
+                .with_label_values(&[name])
+                .set(whole(waiting as u64));
+        }
+    }
+}
+
+/// A gauge's number; what is too big for it would be wrong anyway, so it stops at the end.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,119 @@
+//! What the API says of sites and flips: the published status, and the counts at the gates.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{FlipStatus, SiteStatus, Status, ZoneStatus};
+use crate::site::{Generation, SiteName};
+use crate::switchboard::{Snapshot, Switchboard};
+
+use super::Parts;
+
+/// Everything that `pointsman status` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Counts the loaded tables.
+    pub generation: Generation,
+    /// Where the table was read from.
+    pub file: String,
+    /// Why the file as it is on disk is not what is served; `None` when it is.
+    pub file_problem: Option<String>,
+    /// The sites in the order of their names.
+    pub sites: Vec<SiteView>,
+    /// Flips, the newest first: all that run, and the last that ended.
+    pub flips: Vec<Arc<FlipStatus>>,
+    /// Serials by zone name.
+    pub zones: Vec<ZoneStatus>,
+}
+
+/// One site, with what is counted at its gates; the counts are 0 while it is in doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteView {
+    /// What the control plane says of it.
+    #[serde(flatten)]
+    pub status: SiteStatus,
+    /// Permits that are out, reads and writes together.
+    pub in_flight: u64,
+    /// Requests on hold.
+    pub waiting: usize,
+    /// Requests of this epoch of which a first byte went to an origin.
+    pub forwarded: u64,
+}
+
+/// One flip, with what its sites have in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlipView {
+    /// What the control plane says of it.
+    #[serde(flatten)]
+    pub status: FlipStatus,
+    /// Permits that are out at the sites it moves.
+    pub in_flight: u64,
+    /// Requests on hold at the sites it moves.
+    pub waiting: usize,
+}
+
+impl StatusView {
+    /// Joins the status as last published with the counts of this instant.
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self::join(&parts.handle.status(), &parts.switchboard.current())
+    }
+
+    fn join(status: &Status, snapshot: &Snapshot) -> Self {
+        let sites = status.sites.iter();
+        Self {
+            generation: status.generation,
+            file: status.file.clone(),
+            file_problem: status.file_problem.clone(),
+            sites: sites.map(|site| SiteView::join(site, snapshot)).collect(),
+            flips: status.flips.clone(),
+            zones: status.zones.clone(),
+        }
+    }
+}
+
+impl SiteView {
+    fn join(status: &SiteStatus, snapshot: &Snapshot) -> Self {
+        let counts = Counts::at(snapshot, [&status.name]);
+        Self {
+            status: status.clone(),
+            in_flight: counts.in_flight,
+            waiting: counts.waiting,
+            forwarded: counts.forwarded,
+        }
+    }
+}
+
+impl FlipView {
+    /// Joins a flip with the counts of this instant.
+    pub(super) fn of(status: &FlipStatus, switchboard: &Switchboard) -> Self {
+        let sites = status.moves.iter().map(|step| &step.site);
+        let counts = Counts::at(&switchboard.current(), sites);
+        Self {
+            status: status.clone(),
+            in_flight: counts.in_flight,
+            waiting: counts.waiting,
+        }
+    }
+}
+
+/// What is counted at the gates of some sites.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    in_flight: u64,
+    waiting: usize,
+    forwarded: u64,
+}
+
+impl Counts {
+    fn at<'a>(snapshot: &Snapshot, sites: impl IntoIterator<Item = &'a SiteName>) -> Self {
+        let lanes = sites
+            .into_iter()
+            .filter_map(|name| snapshot.site(name)?.lane.as_deref());
+        lanes.fold(Self::default(), |sum, lane| Self {
+            in_flight: sum.in_flight + lane.gates.in_flight(),
+            waiting: sum.waiting + lane.gates.waiting(),
+            forwarded: sum.forwarded + lane.gates.forwarded().0,
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! Asking the daemon, over its unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::admin::Problem;
+
+/// How long the daemon may take to answer; it answers from memory.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read: the status of a very large table is a few megabytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Why the daemon could not be asked, or did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// Nobody listens at the socket.
+    #[error(
+        "no daemon answers at {}: {source}\n  \
+         Is it running? `systemctl status pointsman`, or start it with `pointsman run`.\n  \
+         Is its socket elsewhere? Name it with --socket or in $POINTSMAN_SOCKET.",
+        socket.display()
+    )]
+    Unreachable {
+        /// Where it was looked for.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection was lost, or the answer was none.
+    #[error("the daemon at {} broke off: {why}", socket.display())]
+    BrokenOff {
+        /// Where it was.
+        socket: PathBuf,
+        /// What happened.
+        why: String,
+    },
+    /// The daemon answered that it will not.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+}
+
+/// The daemon, by its socket.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// Names the daemon; nothing is connected yet.
+    pub(super) fn new(socket: &Path) -> Self {
+        Self {
+            socket: socket.to_owned(),
+        }
+    }
+
+    /// Gets a document.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Posts a document and reads the answer.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, AskError> {
+        let document = serde_json::to_vec(document).map_err(|error| self.broken_off(&error))?;
+        self.ask(Method::POST, path, document.into()).await
+    }
+
+    /// Deletes a thing; what is answered is of no interest.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn delete(&self, path: &str) -> Result<(), AskError> {
+        let done = async {
+            let answer = self.send(Method::DELETE, path, Bytes::new()).await?;
+            self.whole(answer).await
+        };
+        self.in_time(done).await.map(drop)
+    }
+
+    /// Opens an event stream; only its head has a deadline.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn events(&self, path: &str) -> Result<Events, AskError> {
+        let opened = async {
+            let answer = self.send(Method::GET, path, Bytes::new()).await?;
+            if answer.status() == StatusCode::OK {
+                return Ok(answer.into_body());
+            }
+            self.whole(answer).await?;
+            Err(self.broken_off(&"no event stream"))
+        };
+        Ok(Events {
+            body: self.in_time(opened).await?,
+            unread: Vec::new(),
+        })
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        document: Bytes,
+    ) -> Result<T, AskError> {
+        let done = async {
+            let answer = self.send(method, path, document).await?;
+            let body = self.whole(answer).await?;
+            serde_json::from_slice(&body).map_err(|error| self.broken_off(&error))
+        };
+        self.in_time(done).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        document: Bytes,
+    ) -> Result<http::Response<Incoming>, AskError> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = stream.map_err(|source| AskError::Unreachable {
+            socket: self.socket.clone(),
+            source,
+        })?;
+        let shaken = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.map_err(|error| self.broken_off(&error))?;
+        // It ends with the request's body and response, which this process waits for; and what
+        // goes wrong with it is reported there.
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "pointsman")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(document))
+            .map_err(|error| self.broken_off(&error))?;
+        let answer = sender.send_request(request).await;
+        answer.map_err(|error| self.broken_off(&error))
+    }
+
+    /// Reads a whole answer; one that is no success is an error.
+    async fn whole(&self, answer: http::Response<Incoming>) -> Result<Bytes, AskError> {
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| self.broken_off(&error))?;
+        let body = body.to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let problem = serde_json::from_slice(&body);
+        Err(problem.map_or_else(
+            |_| self.broken_off(&format!("it answered {status}")),
+            AskError::Refused,
+        ))
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, AskError>>,
+    ) -> Result<T, AskError> {
+        let answered = tokio::time::timeout(DEADLINE, asked).await;
+        answered.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Err(self.broken_off(&format!("no answer in {seconds} s")))
+        })
+    }
+
+    fn broken_off(&self, why: &dyn std::fmt::Display) -> AskError {
+        AskError::BrokenOff {
+            socket: self.socket.clone(),
+            why: why.to_string(),
+        }
+    }
+}
+
+/// The largest event: one flip with its timeline.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// The daemon sends something at least every 5 s; after this much silence it is not there.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// The data lines of an event stream.
+#[derive(Debug)]
+pub(super) struct Events {
+    body: Incoming,
+    unread: Vec<u8>,
+}
+
+impl Events {
+    /// Waits for the next event's data; `None` when the stream ended or broke off.
+    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data: ") {
+                    return Some(data.trim_ascii_end().to_owned());
+                }
+            }
+            if self.unread.len() > EVENT_BYTES_MAX {
+                return None;
+            }
+            let frame = tokio::time::timeout(SILENCE_MAX, self.body.frame()).await;
+            let piece = frame.ok()??.ok()?.into_data().ok()?;
+            self.unread.extend_from_slice(&piece);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Following a flip to its end.
+
+use crate::admin::FlipView;
+use crate::control::Outcome;
+use crate::site::FlipId;
+
+use super::super::client::{Client, Events};
+use super::super::exit::Exit;
+use super::super::{Output, out, words};
+
+/// Writes a line per phase and a last sentence, and turns the outcome into the exit code.
+pub(super) async fn to_the_end(client: &Client, id: FlipId, output: Output) -> Exit {
+    let followed = tokio::select! {
+        followed = follow(client, id, output) => followed,
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let Some((flip, outcome)) = followed else {
+        out::complain(&format!(
+            "pointsman: flip {id} is not followed any more, and goes on in the daemon.\n  \
+             How it ended: `pointsman status`. To stop it: `pointsman flip --cancel {id}`."
+        ));
+        return Exit::Unreachable;
+    };
+    match output {
+        Output::Table => out::say(&words::ending(&flip.status, outcome)),
+        Output::Json => match serde_json::to_string_pretty(&flip) {
+            Ok(text) => out::say(&text),
+            Err(error) => out::complain(&format!("pointsman: {error}")),
+        },
+    }
+    Exit::of(outcome)
+}
+
+/// Follows until the flip has ended; `None` when the daemon cannot be heard any more.
+async fn follow(client: &Client, id: FlipId, output: Output) -> Option<(FlipView, Outcome)> {
+    let mut shown = Shown::default();
+    // A stream has a longest duration; each turn begins a new one, while the daemon answers.
+    loop {
+        let path = format!("/api/v1/flips/{id}/events");
+        let mut events = client.events(&path).await.ok()?;
+        let mut heard = false;
+        while let Some(flip) = next(&mut events).await {
+            heard = true;
+            if output == Output::Table {
+                shown.show(&flip);
+            }
+            if let Some(outcome) = flip.status.outcome {
+                return Some((flip, outcome));
+            }
+        }
+        // A stream that says nothing at all will not do better the next time.
+        if !heard {
+            return None;
+        }
+    }
+}
+
+async fn next(events: &mut Events) -> Option<FlipView> {
+    serde_json::from_slice(&events.next().await?).ok()
+}
+
+/// How much of the flip was written already.
+#[derive(Debug, Default)]
+struct Shown {
+    phases: usize,
+    in_flight: Option<u64>,
+}
+
+impl Shown {
+    fn show(&mut self, flip: &FlipView) {
+        for line in self.lines(flip) {
+            out::say(&line);
+        }
+    }
+
+    /// Makes the lines that are new since the last event.
+    fn lines(&mut self, flip: &FlipView) -> Vec<String> {
+        let status = &flip.status;
+        let line = |at, phase: &str| {
+            let means = words::phase_means(phase, status, flip.in_flight);
+            words::phase_line(at, phase, &means)
+        };
+        let fresh = status.timeline.iter().skip(self.phases);
+        let mut lines: Vec<_> = fresh.map(|entry| line(entry.at, &entry.phase)).collect();
+        self.phases = self.phases.max(status.timeline.len());
+        let fewer = self.in_flight.replace(flip.in_flight) != Some(flip.in_flight);
+        // While it drains, the count is what everybody waits for.
+        if lines.is_empty() && fewer && status.phase == "draining" {
+            lines.push(line(jiff::Timestamp::now(), &status.phase));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{FlipStatus, PhaseEntry, Via, Who};
+    use crate::site::{During, Move, SideName, SiteName};
+
+    fn draining(in_flight: u64) -> FlipView {
+        let began = jiff::Timestamp::UNIX_EPOCH;
+        let entry = |phase: &str| PhaseEntry {
+            phase: phase.into(),
+            at: began,
+            after_ms: 0,
+        };
+        FlipView {
+            status: FlipStatus {
+                id: FlipId(7),
+                moves: vec![Move {
+                    site: SiteName::new("ispot"),
+                    from: SideName::new("live"),
+                    to: SideName::new("backup"),
+                }],
+                epochs: Vec::new(),
+                during: During::Page,
+                who: Who {
+                    name: "alice".into(),
+                    uid: 1000,
+                    via: Via::Socket,
+                },
+                reason: None,
+                began,
+                phase: "draining".into(),
+                outcome: None,
+                message: None,
+                timeline: vec![entry("holding"), entry("draining")],
+            },
+            in_flight,
+            waiting: 0,
+        }
+    }
+
+    #[test]
+    fn each_phase_is_written_once_and_each_new_count_while_draining() {
+        let mut shown = Shown::default();
+
+        let first = shown.lines(&draining(3));
+        let same = shown.lines(&draining(3));
+        let fewer = shown.lines(&draining(1));
+
+        assert_eq!(first.len(), 2, "{first:?}");
+        assert!(first[1].ends_with("draining    3 in flight…"), "{first:?}");
+        assert_eq!(same, Vec::<String>::new());
+        assert_eq!(fewer.len(), 1);
+        assert!(fewer[0].ends_with("1 in flight…"), "{fewer:?}");
+    }
+
+    #[test]
+    fn the_last_sentence_says_where_the_site_is() {
+        let flip = draining(0).status;
+
+        let settled = words::ending(&flip, Outcome::Settled);
+        let refused = words::ending(&flip, Outcome::Refused);
+
+        assert_eq!(
+            settled,
+            "Settled: ispot is on backup. Nothing reaches live any more."
+        );
+        assert_eq!(
+            refused,
+            "Refused: nothing happened, ispot is still on live."
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! `pointsman flip`: move sites to another side.
+//!
+//! For: asking the daemon for a flip and following it to its end. Not for: the flip itself, which
+//! is the daemon's and goes on when this command is gone.
+//!
+//! ```text
+//! status ─> what will move ─> confirm ─> POST flips ─> events ─> a line per phase ─> exit code
+//! ```
+//!
+//! Invariants: without a terminal nothing is asked and nothing is done unless `--yes`; the exit
+//! code is the daemon's outcome and never a guess: when the daemon cannot be heard, it is 7.
+//! A crash leaves nothing behind. Tests: `tests/it/cli.rs`.
+
+mod follow;
+
+use std::path::Path;
+
+use crate::admin::{FlipAsked, FlipBody, MoveBody, Problem, StatusView};
+use crate::control::Outcome;
+use crate::site::{During, FlipId, SideName, SiteName};
+
+use super::client::{AskError, Client};
+use super::confirm::{self, Answer};
+use super::exit::Exit;
+use super::{Output, out, socket};
+
+/// Move sites to another side, and follow the move to its end.
+///
+/// Exit code 0: settled; 2: wrong arguments; 3: refused, or taken back before anyone waited; 4:
+/// taken back; 5: another flip runs; 7: the daemon does not answer; 8: moved, not confirmed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pointsman flip ispot --to backup --reason \"disk failure\"\n  \
+                        pointsman flip ispot megalab --during hold --yes\n  \
+                        pointsman flip --cancel 7"
+)]
+pub(super) struct Args {
+    /// The sites to move, in one swap
+    #[arg(value_name = "SITE", required_unless_present = "cancel")]
+    sites: Vec<String>,
+    /// Where to; may be left out when a site has exactly two sides
+    #[arg(long, value_name = "SIDE")]
+    to: Option<String>,
+    /// Why, for the journal
+    #[arg(long)]
+    reason: Option<String>,
+    /// What users get meanwhile: page or hold [default: what the file says]
+    #[arg(long, value_name = "WORD")]
+    during: Option<During>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Cancel a flip that is not committed yet
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "to", "reason", "during"])]
+    cancel: Option<u64>,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+/// Flips, or cancels a flip.
+pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+    if args.cancel.is_none() && !args.yes && !confirm::can_ask() {
+        out::complain(
+            "pointsman: a flip asks for confirmation, and there is no terminal to ask on: add --yes",
+        );
+        return Ok(Exit::Usage);
+    }
+    let client = Client::new(&socket::find(named_socket));
+    let done = match args.cancel {
+        Some(id) => cancel(&client, FlipId(id)).await,
+        None => begin(&client, args).await?,
+    };
+    Ok(done.unwrap_or_else(|error| refused(&error)))
+}
+
+async fn cancel(client: &Client, id: FlipId) -> Result<Exit, AskError> {
+    client.delete(&format!("/api/v1/flips/{id}")).await?;
+    out::say(&format!(
+        "Flip {id} goes back; `pointsman status` shows when it is there."
+    ));
+    Ok(Exit::Settled)
+}
+
+/// Asks, begins and follows.
+async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskError>> {
+    if !args.yes {
+        let status: StatusView = match client.get("/api/v1/status").await {
+            Ok(status) => status,
+            Err(error) => return Ok(Err(error)),
+        };
+        out::complain(&plan(args, &status));
+        if confirm::ask(&args.sites.join(" "))? == Answer::Declined {
+            out::complain("Nothing was done.");
+            return Ok(Ok(Exit::Usage));
+        }
+    }
+    let asked: FlipAsked = match client.post("/api/v1/flips", &body(args)).await {
+        Ok(asked) => asked,
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(Ok(follow::to_the_end(client, asked.id, args.output).await))
+}
+
+fn body(args: &Args) -> FlipBody {
+    let to = args.to.as_deref().map(SideName::new);
+    let moves = args.sites.iter().map(|site| MoveBody {
+        site: SiteName::new(site),
+        to: to.clone(),
+    });
+    FlipBody {
+        moves: moves.collect(),
+        during: args.during,
+        reason: args.reason.clone(),
+    }
+}
+
+/// What is about to happen, a line per site.
+fn plan(args: &Args, status: &StatusView) -> String {
+    let lines = args.sites.iter().map(|name| {
+        let site = status
+            .sites
+            .iter()
+            .map(|view| &view.status)
+            .find(|site| site.name.as_str() == name);
+        let Some(site) = site else {
+            return format!("{name}: the daemon has no such site");
+        };
+        let active = site.active.as_ref().map_or("?", SideName::as_str);
+        let other = site
+            .sides
+            .iter()
+            .find(|side| Some(*side) != site.active.as_ref());
+        let to = args
+            .to
+            .as_deref()
+            .or(other.map(SideName::as_str))
+            .unwrap_or("?");
+        format!("{name} ({}): {active} -> {to}", site.host)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Says why nothing was begun, and picks the exit code.
+fn refused(error: &AskError) -> Exit {
+    out::complain(&format!("pointsman: {error}"));
+    match error {
+        AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
+        AskError::Refused(problem) => exit_of(problem),
+    }
+}
+
+fn exit_of(problem: &Problem) -> Exit {
+    match (problem.code.as_str(), problem.status) {
+        ("already-there" | "in-doubt", _) => Exit::of(Outcome::Refused),
+        ("stopping", _) => Exit::Unreachable,
+        (_, 409) => Exit::Conflict,
+        (_, 400..=499) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(code: &str, status: u16) -> Problem {
+        Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status,
+            detail: String::new(),
+            code: code.into(),
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_the_exit_code_of_the_contract() {
+        assert_eq!(exit_of(&problem("flip-in-progress", 409)).code(), 5);
+        assert_eq!(exit_of(&problem("unknown-site", 422)).code(), 2);
+        assert_eq!(exit_of(&problem("already-there", 409)).code(), 3);
+        assert_eq!(exit_of(&problem("stopping", 503)).code(), 7);
+        assert_eq!(exit_of(&problem("bug", 500)).code(), 1);
+    }
+
+    #[test]
+    fn each_outcome_has_the_exit_code_of_the_contract() {
+        let outcomes = [
+            (Outcome::Settled, 0),
+            (Outcome::Refused, 3),
+            (Outcome::RestoredUnheld, 3),
+            (Outcome::Restored, 4),
+            (Outcome::Moved, 8),
+        ];
+
+        for (outcome, code) in outcomes {
+            assert_eq!(Exit::of(outcome).code(), code, "{outcome:?}");
+        }
+    }
+}

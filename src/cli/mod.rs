@@ -1,0 +1,98 @@
+//! The command line: one file per verb.
+//!
+//! For: people and scripts; what they type, what they read, and the exit code. Not for: doing the
+//! work; `run` and `demo` hand over to `app`, the other verbs ask the daemon over its socket.
+//!
+//! ```text
+//! arguments ─> verb ─┬─ run, demo ──> app
+//!                    ├─ check ──────> table, zone
+//!                    └─ status, flip ─> client ──admin.sock──> the daemon
+//!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
+//! ```
+//!
+//! Invariants: every exit code comes from [`Exit`]; a verb that changes something asks first on a
+//! terminal, and refuses without one unless told `--yes`; a reader of the output that goes away
+//! ends the output, not the command.
+//!
+//! A crash leaves nothing behind: the flip is the daemon's, and goes on without its reader.
+//! Tests: `tests/it/cli.rs`, and the ends of the files that make text.
+
+mod check;
+mod client;
+mod clock;
+mod confirm;
+mod demo;
+mod exit;
+mod files;
+mod flip;
+mod out;
+mod run;
+mod socket;
+mod status;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// Reverse proxy and authoritative DNS from one routes.yaml: move a site by editing one word.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, arg_required_else_help = true)]
+struct Cli {
+    /// The daemon's socket [default: $POINTSMAN_SOCKET, else admin.sock in the state directory of
+    /// ./routes.yaml or /etc/pointsman/routes.yaml]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Status(status::Args),
+    Flip(flip::Args),
+    Demo(demo::Args),
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // A mistake in the arguments ends the process here, with exit code 2, which is `Exit::Usage`.
+    let cli = Cli::parse();
+    let done = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.verb {
+                Verb::Run(args) => run::run(args).await,
+                Verb::Check(args) => Ok(check::check(&args)),
+                Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
+                Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
+                Verb::Demo(args) => demo::demo(args).await,
+            }
+        })
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            out::complain(&format!("pointsman: {error:#}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    Ok(builder.enable_all().build()?)
+}

@@ -1,0 +1,265 @@
+//! The status as text for a terminal of 80 columns.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::admin::{SiteView, StatusView};
+use crate::control::{FlipStatus, Outcome, SiteStatus};
+use crate::site::SideName;
+
+use super::super::clock::time_of_day;
+use super::super::words;
+
+/// The width that every terminal has.
+const COLUMNS: usize = 80;
+
+/// Writes the whole status: what is wrong with the file, the sites, the flips, what to do.
+pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(problem) = &status.file_problem {
+        text += "THE FILE IS NOT WHAT IS SERVED: the last good table goes on.\n";
+        text += &indented(problem);
+        text += &format!(
+            "  Correct it; to look first: pointsman check {}\n\n",
+            status.file
+        );
+    }
+    text += &site_rows(status);
+    let running = status.flips.iter().filter(|flip| flip.outcome.is_none());
+    for flip in running {
+        text += &running_flip(flip, now);
+    }
+    for site in &status.sites {
+        text += &attention(&site.status, &status.file);
+    }
+    if let Some((flip, outcome)) = last_ended(status) {
+        text += &ended_flip(flip, outcome);
+    }
+    text
+}
+
+fn site_rows(status: &StatusView) -> String {
+    let width = |words: &mut dyn Iterator<Item = &str>, head: &str| {
+        let longest = words.map(|word| word.chars().count()).max();
+        longest.unwrap_or(0).max(head.len())
+    };
+    let names = &mut status.sites.iter().map(|site| site.status.name.as_str());
+    let name = width(names, "SITE");
+    let side = width(&mut status.sites.iter().map(active), "ACTIVE");
+    let mut text = format!(
+        "{:name$}  {:side$}  {:11}  {:>5}  {:>9}  STATE\n",
+        "SITE", "ACTIVE", "ACCESS", "EPOCH", "IN FLIGHT"
+    );
+    for site in &status.sites {
+        let row = format!(
+            "{:name$}  {:side$}  {:11}  {:>5}  {:>9}  {}",
+            site.status.name,
+            active(site),
+            site.status.access,
+            site.status.epoch.0,
+            site.in_flight,
+            state(site, status)
+        );
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text
+}
+
+fn active(site: &SiteView) -> &str {
+    site.status
+        .active
+        .as_ref()
+        .map_or("IN DOUBT", SideName::as_str)
+}
+
+/// What a site is doing, in as few words as fit the row.
+fn state(site: &SiteView, status: &StatusView) -> String {
+    let flip = site.status.flip;
+    let flip = status.flips.iter().find(|shown| Some(shown.id) == flip);
+    if let Some(flip) = flip {
+        return match site.waiting {
+            0 => format!("{}, flip {}", flip.phase, flip.id),
+            waiting => format!("{}, flip {}, {waiting} on hold", flip.phase, flip.id),
+        };
+    }
+    match &site.status {
+        SiteStatus { active: None, .. } => "users get the page".into(),
+        SiteStatus {
+            diverged: true,
+            desired: Some(desired),
+            ..
+        } => format!("file asks for {desired}"),
+        SiteStatus {
+            problem: Some(_), ..
+        } => "see below".into(),
+        SiteStatus { .. } => "ok".into(),
+    }
+}
+
+fn running_flip(flip: &FlipStatus, now: Timestamp) -> String {
+    let seconds = now.duration_since(flip.began).as_secs().max(0);
+    let because = because(flip);
+    let head = format!("Flip {}: {}", flip.id, words::moves(flip));
+    let line = format!(
+        "{}, for {seconds} s, asked by {}{because}",
+        flip.phase, flip.who.name
+    );
+    format!(
+        "\n{head}\n{}  To stop it: pointsman flip --cancel {}\n",
+        indented(&line),
+        flip.id
+    )
+}
+
+/// What is wrong with a site and what to type; nothing for a site that is well.
+fn attention(site: &SiteStatus, file: &str) -> String {
+    let name = &site.name;
+    let head = match (&site.active, &site.desired) {
+        (None, _) => format!("{name} IS IN DOUBT: nobody knows which side is active."),
+        (Some(active), Some(desired)) if site.diverged => {
+            format!("{name} is on {active}; the file asks for {desired}.")
+        }
+        (Some(_), _) if site.problem.is_some() => format!("{name} needs a look:"),
+        (Some(_), _) => return String::new(),
+    };
+    let mut text = format!("\n{head}\n");
+    if let Some(problem) = &site.problem {
+        text += &indented(problem);
+    }
+    if let (Some(active), Some(desired), true) = (&site.active, &site.desired, site.diverged) {
+        text += &format!(
+            "  To move it:  pointsman flip {name} --to {desired}\n  \
+             To leave it: write  active: {active}  for {name} in {file}\n"
+        );
+    }
+    text
+}
+
+fn last_ended(status: &StatusView) -> Option<(&FlipStatus, Outcome)> {
+    let mut ended = status.flips.iter();
+    ended.find_map(|flip| Some((flip.as_ref(), flip.outcome?)))
+}
+
+fn ended_flip(flip: &FlipStatus, outcome: Outcome) -> String {
+    let result = match outcome {
+        Outcome::Settled => "settled",
+        Outcome::Moved => "moved, not confirmed",
+        Outcome::Refused => "refused",
+        Outcome::RestoredUnheld | Outcome::Restored => "restored",
+    };
+    let began = format!("{} {}", flip.began.strftime("%F"), time_of_day(flip.began));
+    let mut text = format!("\nLast flip, {}, of {began}: {result}\n", flip.id);
+    let line = format!(
+        "{}, asked by {}{}",
+        words::moves(flip),
+        flip.who.name,
+        because(flip)
+    );
+    text += &indented(&line);
+    if let Some(message) = &flip.message {
+        text += &indented(message);
+    }
+    text
+}
+
+fn because(flip: &FlipStatus) -> String {
+    let reason = flip.reason.as_deref();
+    reason.map_or(String::new(), |reason| format!(": {reason}"))
+}
+
+/// Breaks text at blanks to the width of the terminal, two columns in.
+fn indented(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut used = 0;
+        for word in line.split_whitespace() {
+            let length = word.chars().count();
+            if used == 0 || used + 1 + length > COLUMNS {
+                lines += if used == 0 { "  " } else { "\n  " };
+                used = 2;
+            } else {
+                lines.push(' ');
+                used += 1;
+            }
+            lines += word;
+            used += length;
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::{Access, Epoch, Generation, SiteName};
+
+    fn site(name: &str) -> SiteView {
+        SiteView {
+            status: SiteStatus {
+                name: SiteName::new(name),
+                active: Some(SideName::new("live")),
+                desired: Some(SideName::new("live")),
+                diverged: false,
+                problem: None,
+                access: Access::Open,
+                epoch: Epoch(3),
+                flip: None,
+                host: format!("www.{name}.example"),
+                sides: vec![SideName::new("live"), SideName::new("backup")],
+            },
+            in_flight: 12,
+            waiting: 0,
+            forwarded: 0,
+        }
+    }
+
+    fn status(sites: Vec<SiteView>) -> StatusView {
+        StatusView {
+            generation: Generation(1),
+            file: "routes.yaml".into(),
+            file_problem: None,
+            sites,
+            flips: Vec::new(),
+            zones: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_site_that_is_well_is_one_row_and_nothing_else() {
+        let text = table(&status(vec![site("ispot")]), Timestamp::UNIX_EPOCH);
+
+        let expected = "SITE   ACTIVE  ACCESS       EPOCH  IN FLIGHT  STATE\n\
+                        ispot  live    open             3         12  ok\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_diverged_site_says_what_to_type_for_either_way_out() {
+        let mut diverged = site("ispot");
+        diverged.status.desired = Some(SideName::new("backup"));
+        diverged.status.diverged = true;
+        diverged.status.problem = Some("backup: observations: 500 instead of 200".into());
+
+        let text = table(&status(vec![diverged]), Timestamp::UNIX_EPOCH);
+
+        assert!(text.contains("file asks for backup"), "{text}");
+        assert!(text.contains("observations: 500 instead of 200"), "{text}");
+        assert!(text.contains("pointsman flip ispot --to backup"), "{text}");
+        assert!(text.contains("write  active: live"), "{text}");
+    }
+
+    #[test]
+    fn a_problem_of_the_file_comes_first_and_no_line_is_too_long() {
+        let mut status = status(vec![site("ispot"), site("evolution-megalab")]);
+        status.file_problem = Some(format!("routes.yaml:3:1: {}", "no such key ".repeat(30)));
+
+        let text = table(&status, Timestamp::UNIX_EPOCH);
+
+        assert!(text.starts_with("THE FILE IS NOT WHAT IS SERVED"), "{text}");
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(COLUMNS), "{longest:?}\n{text}");
+    }
+}

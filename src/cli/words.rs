@@ -1,0 +1,81 @@
+//! What the phases and outcomes of a flip mean, in words for whoever watches.
+
+use crate::control::{FlipStatus, Outcome};
+
+use super::clock::time_of_day;
+
+/// One line for a phase: when, which, and what it does.
+pub(super) fn phase_line(at: jiff::Timestamp, phase: &str, means: &str) -> String {
+    let line = format!("{}  {phase:<11} {means}", time_of_day(at));
+    line.trim_end().to_owned()
+}
+
+/// What happens in a phase; empty for one that says enough by its name.
+pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> String {
+    let to = targets(flip);
+    match phase {
+        "rehearsing" => format!("checking {to} before anyone waits"),
+        "quiescing" => "the intent is in the journal".into(),
+        "holding" => "nobody is let in; what is in flight goes on".into(),
+        "draining" => format!("{in_flight} in flight…"),
+        "syncing" => "the last copy of the data".into(),
+        "checking" => format!("checking {to} once more"),
+        "closing" => "reads are held and drained too".into(),
+        "committing" => "the point of no return".into(),
+        "publishing" => format!("everybody goes to {to} from here"),
+        "confirming" => "asking every listener for the new side".into(),
+        "restoring" => "going back".into(),
+        _ => String::new(),
+    }
+}
+
+/// The last sentence: how a flip ended, and what to do if it did not end well.
+pub(super) fn ending(flip: &FlipStatus, outcome: Outcome) -> String {
+    let (from, to) = (sources(flip), targets(flip));
+    let sites = sites(flip);
+    let sentence = match outcome {
+        Outcome::Settled => {
+            format!("Settled: {sites} on {to}. Nothing reaches {from} any more.")
+        }
+        Outcome::Moved => format!(
+            "Moved, not confirmed: {sites} on {to}, but a listener did not show it. Look at \
+             `pointsman status` and the log."
+        ),
+        Outcome::Refused => format!("Refused: nothing happened, {sites} still on {from}."),
+        Outcome::RestoredUnheld => {
+            format!("Restored: {sites} still on {from}; nobody had to wait.")
+        }
+        Outcome::Restored => format!("Restored: {sites} back on {from}."),
+    };
+    match &flip.message {
+        Some(message) => format!("{sentence}\n{message}"),
+        None => sentence,
+    }
+}
+
+/// `ispot live -> backup, megalab live -> backup`.
+pub(super) fn moves(flip: &FlipStatus) -> String {
+    let moves: Vec<_> = flip.moves.iter().map(ToString::to_string).collect();
+    moves.join(", ")
+}
+
+fn sites(flip: &FlipStatus) -> String {
+    let names: Vec<_> = flip.moves.iter().map(|step| step.site.as_str()).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(" and "))
+}
+
+fn targets(flip: &FlipStatus) -> String {
+    distinct(flip.moves.iter().map(|step| step.to.as_str()))
+}
+
+fn sources(flip: &FlipStatus) -> String {
+    distinct(flip.moves.iter().map(|step| step.from.as_str()))
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(" and ")
+}
