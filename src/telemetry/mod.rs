@@ -32,7 +32,7 @@ pub struct Metrics {
     /// Flips and their phases.
     pub control: Arc<ControlMetrics>,
     /// Requests, connections and origins.
-    pub http: http::HttpMetrics,
+    pub http: Arc<http::HttpMetrics>,
     /// Queries and answers.
     pub dns: Arc<dns::DnsMetrics>,
 }
