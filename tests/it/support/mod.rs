@@ -2,3 +2,4 @@
 
 pub(crate) mod client;
 pub(crate) mod origin;
+pub(crate) mod track;
