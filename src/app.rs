@@ -166,7 +166,7 @@ impl App {
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let limits = proxy::Limits::default();
         let proxy = proxy::spawn(&listen.http, workers, &board, &metrics.http, limits)?;
-        let dns = dns::spawn(&listen.dns, workers, &board, Arc::clone(&metrics.dns))?;
+        let dns = dns::spawn(&listen.dns, workers, &board, &metrics.dns)?;
         // Last, so that the first flip already waits for every worker.
         let (handle, control) = control.spawn()?;
         let addresses = Addresses {

@@ -54,16 +54,15 @@ pub(super) async fn listeners(
 
 async fn http(address: SocketAddr, host: &str, epoch: Epoch) -> Result<(), String> {
     let probe = HttpProbe {
-        host: address.ip().to_string(),
-        port: address.port(),
-        authority: host.into(),
+        address: address.to_string(),
+        host: host.into(),
         method: Method::GET,
         path: "/.well-known/pointsman".into(),
-        status: StatusCode::OK,
-        body: Some(format!("\"epoch\":{epoch},")),
+        expect_status: StatusCode::OK,
+        expect_body: Some(format!("\"epoch\":{epoch},")),
         timeout: TIMEOUT,
     };
-    probe::http(&probe)
+    probe::http(probe)
         .await
         .map(|_| ())
         .map_err(|failed| failed.to_string())

@@ -55,16 +55,15 @@ async fn checks_of(
         loop {
             tried += 1;
             let probe = HttpProbe {
-                host: origin.host.clone(),
-                port: origin.port,
-                authority: site.hosts[0].clone(),
+                address: origin.authority(),
+                host: site.hosts[0].clone(),
                 method: check.method.clone(),
                 path: check.path.clone(),
-                status: check.status,
-                body: check.body.clone(),
+                expect_status: check.status,
+                expect_body: check.body.clone(),
                 timeout: site.preflight.timeout,
             };
-            match probe::http(&probe).await {
+            match probe::http(probe).await {
                 Ok(_) => break,
                 Err(_) if tried < tries => {}
                 Err(failed) => {

@@ -412,7 +412,10 @@ fn labels(names: &[&str], values: &[String]) -> Vec<LabelPair> {
         pair.set_value(value.clone());
         pair
     });
-    pairs.collect()
+    let mut pairs: Vec<LabelPair> = pairs.collect();
+    // As the crate's own metrics show them.
+    pairs.sort_by(|one, other| one.name().cmp(other.name()));
+    pairs
 }
 
 #[cfg(test)]

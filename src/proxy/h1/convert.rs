@@ -29,19 +29,12 @@ pub(super) fn request_head(
     };
     let uri = request.uri();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let fields = request.headers();
-    // RFC 9112 §6.1: both lengths at once is how requests are smuggled; refused where seen.
-    if fields.contains_key(http::header::TRANSFER_ENCODING)
-        && fields.contains_key(http::header::CONTENT_LENGTH)
-    {
-        return Err("A request has one length: Content-Length or Transfer-Encoding.");
-    }
     Ok(RequestHead {
         method: request.method().clone(),
         target: target.into(),
         authority: uri.authority().map(|authority| authority.as_str().into()),
         version,
-        headers: headers(fields),
+        headers: headers(request.headers()),
     })
 }
 

@@ -96,16 +96,20 @@ async fn answer(
         Err(why) => (unreadable(), Some(Error::BadRequest(why))),
     };
     let mut record = Record::begin(&service.upstream.shard, client, &head);
-    let (head, body) = match refused {
+    // RFC 9112 §6.1: a request with two lengths must be the last on its connection. hyper goes by
+    // Transfer-Encoding alone and hides that there was a Content-Length, so every chunked one is.
+    let is_last = refused.is_some() || head.headers.contains("transfer-encoding");
+    let (mut head, body) = match refused {
         None => service.answer(client, head, body, &mut record).await,
         Some(error) => {
-            let (mut answer, text) = error.answer(&head);
-            record.answered(answer.status);
-            // Where the next request begins is anybody's guess (RFC 9112 §6.1).
-            answer.headers.push("connection", "close");
-            (answer, text)
+            let answer = error.answer(&head);
+            record.answered(answer.0.status);
+            answer
         }
     };
+    if is_last {
+        head.headers.set("connection", "close");
+    }
     let served = Served {
         body,
         activity,

@@ -25,8 +25,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// The values of a header, joined with `|`; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> String {
-        let same = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        same.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("|")
+        let same = self
+            .headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
     }
 
     /// The body as text.

@@ -15,7 +15,7 @@
 //! | any other | the name of the side |
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -37,8 +37,13 @@ pub(crate) struct Seen {
 impl Seen {
     /// The values of a header, joined with `|`; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> String {
-        let same = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        same.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("|")
+        let same = self
+            .headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
     }
 }
 
@@ -96,7 +101,10 @@ impl Origin {
 
     /// The requests of one path.
     pub(crate) fn seen_at(&self, path: &str) -> Vec<Seen> {
-        self.seen().into_iter().filter(|seen| seen.path == path).collect()
+        self.seen()
+            .into_iter()
+            .filter(|seen| seen.path == path)
+            .collect()
     }
 
     /// What was posted to `/observations`, in the order it came.
@@ -144,7 +152,9 @@ fn peek(socket: &TcpStream) -> Result<usize, std::io::ErrorKind> {
     let socket = socket2::SockRef::from(socket);
     let mut byte = [std::mem::MaybeUninit::uninit(); 1];
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    socket.recv_with_flags(&mut byte, flags).map_err(|error| error.kind())
+    socket
+        .recv_with_flags(&mut byte, flags)
+        .map_err(|error| error.kind())
 }
 
 fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) -> std::io::Result<()> {
@@ -181,7 +191,10 @@ fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
         return Ok(None);
     }
     let mut words = line.split_whitespace().map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -197,11 +210,12 @@ fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
     }
 }
 
-fn read_body(
-    reader: &mut impl BufRead,
-    headers: &[(String, String)],
-) -> std::io::Result<Vec<u8>> {
-    let find = |name: &str| headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> std::io::Result<Vec<u8>> {
+    let find = |name: &str| {
+        headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+    };
     let mut body = Vec::new();
     if find("transfer-encoding").is_some() {
         loop {
@@ -265,14 +279,25 @@ fn answer(
         }
         "status" => {
             let side = &shared.side;
-            write!(stream, "HTTP/1.1 {rest} Reason\r\nX-Side: {side}\r\nETag: \"1\"\r\n\r\n")?;
+            write!(
+                stream,
+                "HTTP/1.1 {rest} Reason\r\nX-Side: {side}\r\nETag: \"1\"\r\n\r\n"
+            )?;
         }
         "hop" => {
-            let hop = "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nVia: 1.0 other\r\n";
+            let hop =
+                "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nVia: 1.0 other\r\n";
             reply(shared, stream, method, "200 OK", hop, b"hop")?;
         }
         "close" => {
-            reply(shared, stream, method, "200 OK", "Connection: close\r\n", b"close")?;
+            reply(
+                shared,
+                stream,
+                method,
+                "200 OK",
+                "Connection: close\r\n",
+                b"close",
+            )?;
             return Ok(false);
         }
         "die" => return Ok(false),
@@ -290,9 +315,8 @@ fn reply(
     body: &[u8],
 ) -> std::io::Result<()> {
     let (side, length) = (&shared.side, body.len());
-    let head = format!(
-        "HTTP/1.1 {status}\r\nX-Side: {side}\r\nContent-Length: {length}\r\n{more}\r\n"
-    );
+    let head =
+        format!("HTTP/1.1 {status}\r\nX-Side: {side}\r\nContent-Length: {length}\r\n{more}\r\n");
     let mut bytes = head.into_bytes();
     if method != "HEAD" {
         bytes.extend_from_slice(body);
@@ -302,7 +326,10 @@ fn reply(
 
 fn chunked(shared: &Shared, stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
     let side = &shared.side;
-    write!(stream, "HTTP/1.1 200 OK\r\nX-Side: {side}\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nX-Side: {side}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )?;
     for chunk in body.chunks(5_000) {
         write!(stream, "{:x}\r\n", chunk.len())?;
         stream.write_all(chunk)?;
