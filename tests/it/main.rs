@@ -6,4 +6,5 @@
 )]
 
 mod gate_loom;
+mod mistakes;
 mod support;
