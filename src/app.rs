@@ -73,7 +73,11 @@ pub enum Error {
 impl Error {
     /// Shows the mistakes of the file; empty when it is something else.
     pub fn mistakes(&self) -> &[Diagnostic] {
-        if let Self::Mistakes(mistakes) = self { mistakes } else { &[] }
+        if let Self::Mistakes(mistakes) = self {
+            mistakes
+        } else {
+            &[]
+        }
     }
 }
 
@@ -138,10 +142,16 @@ impl App {
     /// # Errors
     /// [`Error::Read`] and [`Error::Mistakes`].
     pub fn build(file: &Path) -> Result<Self, Error> {
-        let unread = |source| Error::Read { file: file.into(), source };
+        let unread = |source| Error::Read {
+            file: file.into(),
+            source,
+        };
         let text = Disk.read(file).map_err(unread)?;
         let table = Table::load(file, &text, &Disk).map_err(Error::Mistakes)?;
-        Ok(Self { file: file.into(), table })
+        Ok(Self {
+            file: file.into(),
+            table,
+        })
     }
 
     /// Shows the table.
@@ -175,9 +185,20 @@ impl App {
             admin: listeners.tcp_address(),
             socket,
         };
-        let parts = Parts { handle: handle.clone(), metrics, switchboard: board };
+        let parts = Parts {
+            handle: handle.clone(),
+            metrics,
+            switchboard: board,
+        };
         let admin = admin::spawn(listeners, parts)?;
-        Ok(Running { handle, control, proxy, dns, admin, addresses })
+        Ok(Running {
+            handle,
+            control,
+            proxy,
+            dns,
+            admin,
+            addresses,
+        })
     }
 }
 
@@ -207,7 +228,13 @@ impl Running {
 /// Binds every address once without SO_REUSEPORT, so that a second daemon is an error and not a
 /// second set of gates.
 fn probe_bind(listen: &Listen) -> Result<(), Error> {
-    let failed = |key, address| move |source| Error::Listen { key, address, source };
+    let failed = |key, address| {
+        move |source| Error::Listen {
+            key,
+            address,
+            source,
+        }
+    };
     for address in &listen.http {
         TcpListener::bind(address).map_err(failed("listen.http", *address))?;
     }

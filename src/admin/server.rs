@@ -307,8 +307,3 @@ async fn admit(
     request.extensions_mut().insert(peer);
     router.call(request).await
 }
-
-#[cfg(test)]
-#[path = "server_tests.rs"]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
-mod tests;

@@ -47,7 +47,12 @@ impl Metrics {
         let control = ControlMetrics::register(&registry)?;
         let http = http::HttpMetrics::register(&registry)?;
         let dns = dns::DnsMetrics::register(&registry)?;
-        Ok(Arc::new(Self { registry, control, http, dns }))
+        Ok(Arc::new(Self {
+            registry,
+            control,
+            http,
+            dns,
+        }))
     }
 
     /// The registry, for scraping and for collectors of other modules.

@@ -15,7 +15,11 @@ const CONNECTIONS: usize = 64;
 
 /// 20 flips in the everyday run; more in `tests/soak`.
 fn flips() -> usize {
-    if std::env::var_os("POINTSMAN_SOAK").is_some() { 100 } else { 20 }
+    if std::env::var_os("POINTSMAN_SOAK").is_some() {
+        100
+    } else {
+        20
+    }
 }
 
 /// What the clients saw, all together.
@@ -55,9 +59,17 @@ fn client(address: std::net::SocketAddr, number: usize, tally: &Tally, over: &At
                     connection = Client::connect(address);
                 }
             }
-            Ok(answer) => tally.failed.lock().unwrap().push(format!("status {}", answer.status)),
+            Ok(answer) => tally
+                .failed
+                .lock()
+                .unwrap()
+                .push(format!("status {}", answer.status)),
             Err(error) => {
-                tally.failed.lock().unwrap().push(format!("turn {turn}: {error}"));
+                tally
+                    .failed
+                    .lock()
+                    .unwrap()
+                    .push(format!("turn {turn}: {error}"));
                 connection = Client::connect(address);
             }
         }
@@ -95,7 +107,10 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
     } else {
         "{during: page}"
     };
-    let stage = Stage::with(&OneSite { flip, ..OneSite::default() });
+    let stage = Stage::with(&OneSite {
+        flip,
+        ..OneSite::default()
+    });
     let address = stage.place.http().parse().unwrap();
     let tally = Arc::new(Tally::default());
     let over = Arc::new(AtomicBool::new(false));
@@ -111,9 +126,15 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
         let (code, said) = stage.place.flip(to);
         let acknowledged = Instant::now();
         assert_eq!(code, 0, "{during}, flip {turn}: {said}");
-        let new = if to == "backup" { &stage.backup } else { &stage.live };
+        let new = if to == "backup" {
+            &stage.backup
+        } else {
+            &stage.live
+        };
         let before = new.seen().len();
-        until("the new side serves", || (new.seen().len() > before + 200).then_some(()));
+        until("the new side serves", || {
+            (new.seen().len() > before + 200).then_some(())
+        });
         rests.push((to, acknowledged, Instant::now()));
     }
     over.store(true, Ordering::Release);
@@ -123,17 +144,40 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
     let (live, backup) = (spans(&stage.live), spans(&stage.backup));
     for (to, acknowledged, next_flip) in rests {
         let old = if to == "backup" { &live } else { &backup };
-        let stale = old.iter().filter(|seen| acknowledged < seen.began && seen.began < next_flip);
-        assert_eq!(stale.count(), 0, "{during}: {to} was acknowledged, the old side was reached");
+        let stale = old
+            .iter()
+            .filter(|seen| acknowledged < seen.began && seen.began < next_flip);
+        assert_eq!(
+            stale.count(),
+            0,
+            "{during}: {to} was acknowledged, the old side was reached"
+        );
     }
-    assert_eq!(overlaps(&live, &backup), 0, "{during}: both sides in work at once");
-    assert!(live.len() > 100 && backup.len() > 100, "{during}: too little load to show anything");
-    let stale = stage.place.metric("pointsman_stale_epoch_requests_total{site=\"ispot\"}");
-    assert!(stale.is_none_or(|count| count == 0.0), "{during}: {stale:?}");
-    let kept: BTreeSet<String> =
-        [stage.live.observations(), stage.backup.observations()].concat().into_iter().collect();
+    assert_eq!(
+        overlaps(&live, &backup),
+        0,
+        "{during}: both sides in work at once"
+    );
+    assert!(
+        live.len() > 100 && backup.len() > 100,
+        "{during}: too little load to show anything"
+    );
+    let stale = stage
+        .place
+        .metric("pointsman_stale_epoch_requests_total{site=\"ispot\"}");
+    assert!(
+        stale.is_none_or(|count| count == 0.0),
+        "{during}: {stale:?}"
+    );
+    let kept: BTreeSet<String> = [stage.live.observations(), stage.backup.observations()]
+        .concat()
+        .into_iter()
+        .collect();
     let written = tally.written.lock().unwrap();
-    assert!(written.is_subset(&kept), "{during}: an answered write is on neither side");
+    assert!(
+        written.is_subset(&kept),
+        "{during}: an answered write is on neither side"
+    );
     drop(written);
     (stage, tally)
 }
@@ -142,11 +186,18 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
 fn with_hold_no_request_fails_while_the_site_flips() {
     let (stage, tally) = flip_under_load("hold");
     assert_eq!(*tally.failed.lock().unwrap(), Vec::<String>::new());
-    assert_eq!(tally.pages.load(Ordering::Relaxed), 0, "nobody saw the page");
+    assert_eq!(
+        tally.pages.load(Ordering::Relaxed),
+        0,
+        "nobody saw the page"
+    );
     let twice = [stage.live.observations(), stage.backup.observations()].concat();
     let once: BTreeSet<&String> = twice.iter().collect();
     assert_eq!(twice.len(), once.len(), "a write arrived twice");
-    println!("hold: {} served, 0 failed", tally.served.load(Ordering::Relaxed));
+    println!(
+        "hold: {} served, 0 failed",
+        tally.served.load(Ordering::Relaxed)
+    );
 }
 
 #[test]
@@ -154,5 +205,8 @@ fn with_page_every_answer_is_a_sides_or_the_page_while_the_site_flips() {
     let (_stage, tally) = flip_under_load("page");
     assert_eq!(*tally.failed.lock().unwrap(), Vec::<String>::new());
     let pages = tally.pages.load(Ordering::Relaxed);
-    println!("page: {} served, {pages} pages", tally.served.load(Ordering::Relaxed));
+    println!(
+        "page: {} served, {pages} pages",
+        tally.served.load(Ordering::Relaxed)
+    );
 }

@@ -12,6 +12,7 @@ mod flips;
 mod gate_loom;
 mod house;
 mod load;
+mod mistakes;
 mod proxy;
 mod recovery;
 mod support;

@@ -26,12 +26,18 @@ const PLACES: [(&str, Option<&str>, &str); 14] = [
 const CHECK: &str = "[{name: fit, get: /fit, status: 200}]";
 
 fn row(place: &Place) -> Option<String> {
-    place.journal().query_row("SELECT state FROM flips WHERE id = 1", [], |row| row.get(0)).ok()
+    place
+        .journal()
+        .query_row("SELECT state FROM flips WHERE id = 1", [], |row| row.get(0))
+        .ok()
 }
 
 fn killed_at(failpoint: &str, journalled: Option<&str>, side: &str, by_file: bool) {
     let place = Place::new();
-    place.write(&OneSite { checks: CHECK, ..OneSite::default() });
+    place.write(&OneSite {
+        checks: CHECK,
+        ..OneSite::default()
+    });
     let live = Origin::start(&place.origin("live"), "live");
     let backup = Origin::start(&place.origin("backup"), "backup");
     let daemon = place.start_with(&[("POINTSMAN_FAILPOINT", failpoint)]);
@@ -41,16 +47,25 @@ fn killed_at(failpoint: &str, journalled: Option<&str>, side: &str, by_file: boo
     } else {
         let file = place.state().join("admin.sock");
         let mut command = std::process::Command::new(crate::support::daemon::POINTSMAN);
-        command.args(["flip", "ispot", "--to", "backup", "--yes", "--socket"]).arg(file);
+        command
+            .args(["flip", "ispot", "--to", "backup", "--yes", "--socket"])
+            .arg(file);
         Some(crate::support::daemon::Daemon::spawn(&mut command))
     };
     daemon.until_said("failpoint reached");
     daemon.kill();
     drop(asked);
-    assert_eq!(row(&place).as_deref(), journalled, "{failpoint}: the row before the start");
+    assert_eq!(
+        row(&place).as_deref(),
+        journalled,
+        "{failpoint}: the row before the start"
+    );
     if journalled.is_none() {
         let seen = backup.seen();
-        assert!(seen.iter().all(|request| request.path == "/fit"), "{failpoint}: {seen:?}");
+        assert!(
+            seen.iter().all(|request| request.path == "/fit"),
+            "{failpoint}: {seen:?}"
+        );
     }
     let checked = backup.seen().len();
 
@@ -61,24 +76,57 @@ fn killed_at(failpoint: &str, journalled: Option<&str>, side: &str, by_file: boo
     if is_asked_again {
         assert_eq!(place.flip_ended(1)["outcome"], "settled", "{failpoint}");
     } else {
-        assert_eq!((code, first.as_str()), (200, side), "{failpoint}: the first answer");
+        assert_eq!(
+            (code, first.as_str()),
+            (200, side),
+            "{failpoint}: the first answer"
+        );
         let site = place.site();
         assert_eq!(site["active"], side, "{failpoint}: {site}");
-        assert_eq!(site["flip"], serde_json::Value::Null, "{failpoint}: none starts by itself");
-        let wanted = if side == "backup" || by_file { "backup" } else { "live" };
+        assert_eq!(
+            site["flip"],
+            serde_json::Value::Null,
+            "{failpoint}: none starts by itself"
+        );
+        let wanted = if side == "backup" || by_file {
+            "backup"
+        } else {
+            "live"
+        };
         assert_eq!(place.word(), wanted, "{failpoint}: the word of the file");
         assert_eq!(site["diverged"], wanted != side, "{failpoint}: {site}");
-        let last = if side == "backup" { "settled" } else { "restored" };
-        let flips = place.journal().query_row("SELECT count(*) FROM flips", [], |row| row.get(0));
-        assert_eq!(flips, Ok(u64::from(journalled.is_some())), "{failpoint}: flips journalled");
+        let last = if side == "backup" {
+            "settled"
+        } else {
+            "restored"
+        };
+        let flips = place
+            .journal()
+            .query_row("SELECT count(*) FROM flips", [], |row| row.get(0));
+        assert_eq!(
+            flips,
+            Ok(u64::from(journalled.is_some())),
+            "{failpoint}: flips journalled"
+        );
         if journalled.is_some() {
-            assert_eq!(row(&place).as_deref(), Some(last), "{failpoint}: how it ended");
+            assert_eq!(
+                row(&place).as_deref(),
+                Some(last),
+                "{failpoint}: how it ended"
+            );
         }
         let asked = backup.seen_at("/fit").len();
-        assert!(asked <= checked, "{failpoint}: the checks ran again: a flip has started");
+        assert!(
+            asked <= checked,
+            "{failpoint}: the checks ran again: a flip has started"
+        );
     }
     // The other side still takes a flip: nothing is stuck.
-    let to = if place.site()["active"] == "live" { "backup" } else { "live" };
+    let to = if place.site()["active"] == "live" {
+        "backup"
+    } else {
+        "live"
+    };
     let (code, said) = place.flip(to);
     assert_eq!(code, 0, "{failpoint}: {said}");
     drop((daemon, live));
@@ -103,7 +151,12 @@ fn killed_in_any_phase_a_flip_from_an_edit_leaves_the_side_the_journal_says() {
 
 #[test]
 fn an_acknowledged_flip_survives_a_kill_at_once() {
-    let Stage { place, live, backup, daemon } = Stage::with(&OneSite::default());
+    let Stage {
+        place,
+        live,
+        backup,
+        daemon,
+    } = Stage::with(&OneSite::default());
     assert_eq!(place.flip("backup").0, 0);
     daemon.kill();
     let daemon = place.start();

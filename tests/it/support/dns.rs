@@ -11,8 +11,8 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use pointsman::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName};
 use pointsman::table::{
-    Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, OriginAddr, Preflight, Side,
-    Site, Table, Timeouts, ZoneTable,
+    Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
+    Preflight, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
 
@@ -44,6 +44,8 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
         },
         sites: Vec::new(),
         words: BTreeMap::new(),
+        matcher: Matcher::default(),
+        warnings: Vec::new(),
     }
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             response: Duration::from_secs(1),
         },
     })];
+    table.matcher = Matcher::new(&table.sites);
     table
 }
 

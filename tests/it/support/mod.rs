@@ -4,4 +4,6 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod dns;
 pub(crate) mod origin;
+pub(crate) mod table;
+pub(crate) mod track;
 pub(crate) mod wait;

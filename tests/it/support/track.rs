@@ -11,8 +11,8 @@ use pointsman::site::{
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Listen, Maintenance, OriginAddr, PathRule, Preflight, Side, Site, Table,
-    Timeouts, Words,
+    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Side, Site,
+    Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
 use pointsman::zone::Zones;
@@ -73,11 +73,14 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             response: Duration::from_secs(20),
         },
     };
+    let sites = vec![Arc::new(site)];
     Table {
         listen: Listen::default(),
         state: PathBuf::new(),
         dns: Dns::default(),
-        sites: vec![Arc::new(site)],
+        matcher: Matcher::new(&sites),
+        warnings: Vec::new(),
+        sites,
         words: [(SiteName::new("ispot"), Words::default())].into(),
     }
 }
