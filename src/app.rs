@@ -169,10 +169,11 @@ impl App {
         let lock = StateLock::take(&table.state)?;
         probe_bind(&listen)?;
         let socket = table.state.join("admin.sock");
-        let listeners = Listeners::bind(&socket, listen.admin)?;
         let metrics = Metrics::new().map_err(|error| Error::Process(error.to_string()))?;
 
         let (control, board) = Control::open(&file, table, lock, Arc::clone(&metrics.control))?;
+        // After the journal: a socket in an otherwise empty directory is no sign of a first start.
+        let listeners = Listeners::bind(&socket, listen.admin)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let limits = proxy::Limits::default();
         let proxy = proxy::spawn(&listen.http, workers, &board, &metrics.http, limits)?;
