@@ -8,3 +8,4 @@
 mod gate_loom;
 mod mistakes;
 mod support;
+mod watch;
