@@ -8,4 +8,5 @@
 mod gate_loom;
 mod mistakes;
 mod support;
+mod table;
 mod watch;
