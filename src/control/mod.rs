@@ -38,3 +38,4 @@ pub use handle::{CancelError, FlipError, FlipRequest, Handle};
 pub use reload::Disk;
 pub use start::{Control, StartError};
 pub use status::{FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
+pub use watch::{Watch, watch};

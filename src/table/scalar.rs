@@ -35,16 +35,17 @@ pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<D
     let (least, most) = (bounds.start(), bounds.end());
     Err(Wrong::new(
         format!("`{text}` is out of range"),
-        format!("write {least:?} to {most:?}", most = Seconds(*most)),
+        format!("write {} to {}", Bound(*least), Bound(*most)),
     ))
 }
 
 /// Prints a bound the way a table writes it.
-struct Seconds(Duration);
+struct Bound(Duration);
 
-impl std::fmt::Debug for Seconds {
+impl Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.as_secs() {
+            0 if self.0.is_zero() => write!(f, "0s"),
             hours if hours >= 3_600 && hours % 3_600 == 0 => write!(f, "{}h", hours / 3_600),
             minutes if minutes >= 60 && minutes % 60 == 0 => write!(f, "{}m", minutes / 60),
             _ => write!(f, "{:?}", self.0),

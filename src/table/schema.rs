@@ -80,7 +80,7 @@ impl<'n> At<'n> {
     }
 
     /// Takes the items of a list.
-    pub(super) fn list(&self, report: &mut Report) -> Option<Vec<At<'n>>> {
+    pub(super) fn list(&self, report: &mut Report) -> Option<Vec<Self>> {
         let Value::List(items) = &self.node.value else {
             let example = match &self.node.value {
                 Value::Text(text) => format!("`[{text}]`"),
@@ -108,7 +108,7 @@ impl<'n> At<'n> {
     }
 
     /// Goes to the value of one entry.
-    pub(super) fn under(&self, entry: &'n Entry<'n>) -> At<'n> {
+    pub(super) fn under(&self, entry: &'n Entry<'n>) -> Self {
         let dot = if self.key.is_empty() { "" } else { "." };
         At {
             node: &entry.node,

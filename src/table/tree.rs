@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::diagnostic::Report;
 
@@ -155,15 +155,15 @@ impl<'t> Builder<'t, '_> {
         }
         let value = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_marks(place, anchor, tag.as_deref());
+                self.refuse_marks(place, anchor, tag.is_some());
                 scalar(text, style)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_marks(place, anchor, tag.as_deref());
+                self.refuse_marks(place, anchor, tag.is_some());
                 self.list(depth)?
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_marks(place, anchor, tag.as_deref());
+                self.refuse_marks(place, anchor, tag.is_some());
                 self.map(depth)?
             }
             Event::Alias(_) => {
@@ -184,16 +184,15 @@ impl<'t> Builder<'t, '_> {
         Ok(Node { place, value })
     }
 
-    fn refuse_marks(&mut self, place: Place, anchor: usize, tag: Option<&Tag>) {
-        let key = self.key_if(anchor > 0 || tag.is_some());
+    fn refuse_marks(&mut self, place: Place, anchor: usize, tag: bool) {
+        let key = self.key_if(anchor > 0 || tag);
         if anchor > 0 {
             let remedy = "take out the `&name`, and write the value out where it is used";
             self.report.mistake(place, &key, "has an anchor", remedy);
         }
-        if let Some(tag) = tag {
-            let message = format!("has a tag, `{tag}`");
+        if tag {
             let remedy = "take it out: the key says what kind of value this is";
-            self.report.mistake(place, &key, message, remedy);
+            self.report.mistake(place, &key, "has a tag", remedy);
         }
     }
 
