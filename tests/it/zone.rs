@@ -246,7 +246,7 @@ fn rfc_9471_a_referral_without_room_for_its_glue_is_truncated() {
         })
         .collect();
     let zones = live(&format!("$TTL 60\n{}", servers.concat()));
-    let packet = with_edns(query("x.lab.ispot.example.", RecordType::A), 1232)
+    let packet = with_edns(query("x.lab.ispot.example.", RecordType::A), 4096)
         .to_vec()
         .unwrap();
     let cut = Message::from_vec(&ask_bytes(&zones, &packet, Transport::Udp).unwrap()).unwrap();
@@ -344,7 +344,12 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        // These are quick, so more of them than of other kinds.
+        cases: 8 * ProptestConfig::default().cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_comes_in_the_answer_is_in_bounds(
@@ -371,6 +376,13 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_a_file_says_is_records_or_mistakes(
