@@ -111,7 +111,7 @@ impl Batch {
             slot.peer_len = header.msg_hdr.msg_namelen;
             slot.answer_len = 0;
             forget_interface(&mut header.msg_hdr);
-            slot.control_len = header.msg_hdr.msg_controllen as usize;
+            slot.control_len = header.msg_hdr.msg_controllen;
         }
         Ok(count)
     }
@@ -200,7 +200,7 @@ fn header(
     // At most the size of a sockaddr_storage, 128.
     header.msg_hdr.msg_namelen = peer_len as libc::socklen_t;
     header.msg_hdr.msg_control = control.cast();
-    header.msg_hdr.msg_controllen = control_len as _;
+    header.msg_hdr.msg_controllen = control_len;
     header
 }
 

@@ -61,13 +61,12 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
                 Ok(count) => self.turn(&mut batch, count),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    _ => {
-                        tracing::debug!(%error, "receiving DNS packets failed");
-                        std::thread::sleep(REST);
-                    }
-                },
+                // Nothing came, or a signal did: time to look at the stop flag.
+                Err(error) if is_pause(&error) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "receiving DNS packets failed");
+                    std::thread::sleep(REST);
+                }
             }
         }
     }
@@ -106,4 +105,11 @@ impl Worker {
         self.counters.dropped(dropped);
         None
     }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

@@ -118,12 +118,10 @@ impl Zone {
             wildcard: None,
         });
         self.index.insert(key, at);
-        if labels > apex_labels {
-            if let Some(parent) = name.parent() {
-                let parent = self.node(&parent, apex_labels);
-                if name.is_wildcard() {
-                    self.nodes[parent].wildcard = Some(at);
-                }
+        if let Some(parent) = name.parent().filter(|_| labels > apex_labels) {
+            let parent = self.node(&parent, apex_labels);
+            if name.is_wildcard() {
+                self.nodes[parent].wildcard = Some(at);
             }
         }
         at
