@@ -163,12 +163,14 @@ async fn the_tcp_listener_shows_and_changes_nothing() {
     let (shown, status) = admin.over_tcp("GET", "/api/v1/status", "").await;
     let body = r#"{"moves": [{"site": "ispot"}]}"#;
     let (written, refusal) = admin.over_tcp("POST", "/api/v1/flips", body).await;
+    let (cancelled, _) = admin.over_tcp("DELETE", "/api/v1/flips/1", "").await;
     let (_, flips) = admin.over_tcp("GET", "/api/v1/flips", "").await;
 
     assert_eq!(shown, StatusCode::OK);
     assert!(status.contains(r#""in_flight":0"#), "{status}");
     assert_eq!(written, StatusCode::FORBIDDEN);
     assert!(refusal.contains("unix socket"), "{refusal}");
+    assert_eq!(cancelled, StatusCode::FORBIDDEN);
     assert!(flips.ends_with("\r\n\r\n[]"), "{flips}");
     admin.server.stop().await;
 }
@@ -270,19 +272,37 @@ async fn a_busy_address_is_said_with_its_key() {
 }
 
 #[tokio::test]
-async fn stopping_ends_idle_connections_and_event_streams() {
+async fn stopping_ends_idle_connections_at_once() {
     let admin = admin();
     let mut idle = TcpStream::connect(admin.tcp).await.unwrap();
-    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: admin\r\n\r\n")
-        .await
-        .unwrap();
+    let request = b"GET /-/healthy HTTP/1.1\r\nhost: admin\r\n\r\n";
+    idle.write_all(request).await.unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).await.unwrap();
 
+    let stopped = tokio::time::timeout(STOP_DEADLINE / 2, admin.server.stop()).await;
+
+    assert_eq!(&first, b"HTTP/1.1 200");
+    assert!(stopped.is_ok(), "the idle connection was waited for");
+    assert!(!admin.folder.path().join("admin.sock").exists());
+}
+
+#[tokio::test]
+async fn stopping_ends_the_stream_of_a_flip_that_runs() {
+    let admin = admin();
+    let body = r#"{"moves": [{"site": "ispot"}]}"#;
+    admin.over_socket("POST", "/api/v1/flips", body).await;
+    let mut stream = TcpStream::connect(admin.tcp).await.unwrap();
+    let request = b"GET /api/v1/flips/1/events HTTP/1.1\r\nhost: admin\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+
     admin.server.stop().await;
 
-    let mut rest = Vec::new();
-    idle.read_to_end(&mut rest).await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    assert!(!admin.folder.path().join("admin.sock").exists());
+    assert!(rest.contains(r#""outcome":null"#), "{rest}");
+    assert!(!rest.contains(r#""outcome":"settled""#), "{rest}");
 }
