@@ -11,10 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 use super::*;
 use crate::admin::FlipView;
 use crate::control::standin;
-use crate::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName};
-use crate::table::{
-    Dns, FlipPolicy, Listen, Maintenance, OriginAddr, Preflight, Side, Site, Table, Timeouts, Words,
-};
+use crate::site::{Epoch, Position, Positions, SideName, SiteName};
+use crate::table::{ReadFile, Table};
 use crate::telemetry::Metrics;
 
 struct Admin {
@@ -23,55 +21,24 @@ struct Admin {
     folder: tempfile::TempDir,
 }
 
-fn side(name: &str) -> Side {
-    Side {
-        name: SideName::new(name),
-        web: vec![OriginAddr {
-            host: "127.0.0.1".into(),
-            port: 9,
-        }],
-        names: BTreeMap::new(),
-    }
-}
-
-fn site(name: &str) -> Site {
-    let second = Duration::from_secs(1);
-    Site {
-        name: SiteName::new(name),
-        hosts: vec![format!("www.{name}.example")],
-        sides: vec![side("live"), side("backup")],
-        names: Vec::new(),
-        paths: Vec::new(),
-        flip: FlipPolicy {
-            during: During::Page,
-            hold_for: second,
-            hold_requests: 1,
-            drain_for: second,
-            drain_then: DrainThen::Restore,
-        },
-        preflight: Preflight {
-            timeout: second,
-            tries: 1,
-            checks: Vec::new(),
-        },
-        maintenance: Maintenance {
-            page: None,
-            retry_after: second,
-        },
-        timeouts: Timeouts {
-            connect: second,
-            response: second,
-        },
-    }
-}
-
+/// Two sites, `ispot` and `lost`, and nothing that is read from the disk.
 fn table() -> Table {
-    Table {
-        listen: Listen::default(),
-        state: "state".into(),
-        dns: Dns::default(),
-        sites: vec![Arc::new(site("ispot")), Arc::new(site("lost"))],
-        words: BTreeMap::from([(SiteName::new("ispot"), Words::default())]),
+    let text = "version: 1\nlisten: {http: [127.0.0.1:0]}\nstate: state\nsites:\n";
+    let site = |name: &str| {
+        format!(
+            "  {name}:\n    hosts: [www.{name}.example]\n    active: live\n    sides:\n      \
+             live: {{web: [http://127.0.0.1:1]}}\n      backup: {{web: [http://127.0.0.1:2]}}\n"
+        )
+    };
+    let text = [text, &site("ispot"), &site("lost")].concat();
+    Table::load("routes.yaml".as_ref(), &text, &NoFiles).unwrap()
+}
+
+struct NoFiles;
+
+impl ReadFile for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

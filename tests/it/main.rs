@@ -8,4 +8,5 @@
 mod cli;
 mod gate_loom;
 mod house;
+mod mistakes;
 mod support;

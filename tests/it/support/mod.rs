@@ -1,1 +1,2 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
+pub(crate) mod table;

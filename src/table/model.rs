@@ -1,0 +1,245 @@
+//! What a table holds: plain values, one struct for each mapping of `routes.yaml`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::site::{Access, DrainThen, During, SideName, SiteName};
+
+use super::diagnostic::Diagnostic;
+use super::matcher::Matcher;
+
+/// A loaded table: everything but who is active, which only the journal knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The addresses to listen on.
+    pub listen: Listen,
+    /// The directory of the journal, absolute or relative to the working directory.
+    pub state: PathBuf,
+    /// What is said by DNS.
+    pub dns: Dns,
+    /// The sites in the order of their names; [`Table::route`] speaks of them by index.
+    pub sites: Vec<Arc<Site>>,
+    /// The words that ask for a move or for other access, per site.
+    pub words: BTreeMap<SiteName, Words>,
+    /// Finds the site of a host; made of `sites`.
+    pub matcher: Matcher,
+    /// What is allowed but probably not meant, in the order of their places.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `listen:` the addresses of each listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// Plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// DNS over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// The read-only admin API and `/metrics`; the unix socket is always there too.
+    pub admin: Option<SocketAddr>,
+}
+
+/// `dns:` the zones and the proxy's own addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// What the names of sites answer with.
+    pub addresses: Vec<IpAddr>,
+    /// The zones, by lower-case name without a final dot.
+    pub zones: BTreeMap<String, ZoneTable>,
+}
+
+/// One zone of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneTable {
+    /// Name servers, lower case without a final dot; never empty (default `ns1.<zone>`).
+    pub ns: Vec<String>,
+    /// A master file that adds records (RFC 1035 §5).
+    pub file: Option<LoadedFile>,
+}
+
+/// A file the table names, with its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedFile {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: Arc<str>,
+}
+
+/// The words an operator edits to ask for something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// `active:`; `None` when left out: then only the command line and the API move the site.
+    pub active: Option<SideName>,
+    /// `access:` of the whole site.
+    pub access: Access,
+    /// `reason:` beside `active`, for the journal.
+    pub reason: Option<String>,
+}
+
+/// One site, without its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its name, the key under `sites:`.
+    pub name: SiteName,
+    /// Host names, lower case without port or final dot; never empty; the first is canonical.
+    pub hosts: Vec<String>,
+    /// Its sides, at least one, in the order of the file.
+    pub sides: Vec<Side>,
+    /// DNS names that answer with an address of the active side.
+    pub names: Vec<FollowingName>,
+    /// Parts with an access of their own, the longest prefix first.
+    pub paths: Vec<PathRule>,
+    /// How it flips.
+    pub flip: FlipPolicy,
+    /// What must be true of a side before it takes over.
+    pub preflight: Preflight,
+    /// What users see while they cannot be served.
+    pub maintenance: Maintenance,
+    /// How long an origin may take.
+    pub timeouts: Timeouts,
+}
+
+impl Site {
+    /// Looks up a side by name.
+    pub fn side(&self, name: &SideName) -> Option<&Side> {
+        self.sides.iter().find(|side| side.name == *name)
+    }
+
+    /// Finds the rule of the longest prefix that the path lies under.
+    pub fn path_rule(&self, path: &str) -> Option<&PathRule> {
+        self.paths.iter().find(|rule| rule.covers(path))
+    }
+}
+
+/// A named set of machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// `live`, `backup`, or any other name.
+    pub name: SideName,
+    /// Its web servers, at least one.
+    pub web: Vec<OriginAddr>,
+    /// Named addresses, for [`FollowingName`]s: `{db: 127.0.1.11}`.
+    pub names: BTreeMap<String, IpAddr>,
+}
+
+/// The address of an origin server.
+///
+/// A host name is looked up when a connection is made; an address needs no look-up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginAddr {
+    /// A host name or an IP address without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for OriginAddr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "http://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "http://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A DNS name that follows the active side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowingName {
+    /// The name, lower case without a final dot, inside one of the zones.
+    pub owner: String,
+    /// The key in each side's `names`.
+    pub from: String,
+    /// Time to live of the answer, in whole seconds, at least 1 s.
+    pub ttl: Duration,
+}
+
+/// A part of a site with an access of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathRule {
+    /// Begins with `/`; covers itself and what lies below, at segment boundaries.
+    pub prefix: String,
+    /// What users may do there.
+    pub access: Access,
+}
+
+impl PathRule {
+    /// Tells whether a path is the prefix or lies below it (`/quiz` covers `/quiz/1`, not `/quizz`).
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(self.prefix.trim_end_matches('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// `flip:` how a site flips.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlipPolicy {
+    /// What users get meanwhile.
+    pub during: During,
+    /// The longest time a request is held.
+    pub hold_for: Duration,
+    /// How many requests may be held at once; what is over gets the page.
+    pub hold_requests: usize,
+    /// How long to wait for what is in flight.
+    pub drain_for: Duration,
+    /// What becomes of what is still in flight then.
+    pub drain_then: DrainThen,
+}
+
+/// `preflight:` what must be true of a side before it takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    /// How long one try of one check may take.
+    pub timeout: Duration,
+    /// How often a check is tried before it counts as failed; at least 1.
+    pub tries: u32,
+    /// All of them must pass, on every origin of the side.
+    pub checks: Vec<Check>,
+}
+
+/// One HTTP check: a GET with `Host` = the site's first host, no redirects followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What it is called in messages.
+    pub name: String,
+    /// The method, always safe.
+    pub method: Method,
+    /// The request target, beginning with `/`.
+    pub path: String,
+    /// The status that passes.
+    pub status: StatusCode,
+    /// Text that the body must hold.
+    pub body: Option<String>,
+}
+
+/// `maintenance:` what users see while they cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// A page of the site's own; the built-in one otherwise.
+    pub page: Option<LoadedFile>,
+    /// `Retry-After`, in whole seconds.
+    pub retry_after: Duration,
+}
+
+/// `timeouts:` how long an origin may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To accept a connection.
+    pub connect: Duration,
+    /// From the last byte of the request to the head of the response.
+    pub response: Duration,
+}
+
+/// Reads the files that a table names; the caller decides where from.
+pub trait ReadFile {
+    /// Reads a whole file as text.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    fn read(&self, path: &std::path::Path) -> std::io::Result<String>;
+}

@@ -1,0 +1,314 @@
+//! Single values: durations, numbers, words, names and addresses.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::site::UnknownWord;
+
+use super::diagnostic::did_you_mean;
+use super::model::OriginAddr;
+use super::schema::Wrong;
+
+/// Reads `50ms`, `30s`, `5m` or `1h`, within bounds.
+pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    const REMEDY: &str = "write a whole number with ms, s, m or h, such as `30s`";
+    let unit_at = text.find(|letter: char| !letter.is_ascii_digit());
+    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(Wrong::new(format!("`{text}` is no duration"), REMEDY)),
+    };
+    let number: Result<u64, _> = number.parse();
+    let Some(ms) = number.ok().and_then(|number| number.checked_mul(unit_ms)) else {
+        return Err(Wrong::new(format!("`{text}` is no duration"), REMEDY));
+    };
+    let duration = Duration::from_millis(ms);
+    if bounds.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (bounds.start(), bounds.end());
+    Err(Wrong::new(
+        format!("`{text}` is out of range"),
+        format!("write {least:?} to {most:?}", most = Seconds(*most)),
+    ))
+}
+
+/// Prints a bound the way a table writes it.
+struct Seconds(Duration);
+
+impl std::fmt::Debug for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_secs() {
+            hours if hours >= 3_600 && hours % 3_600 == 0 => write!(f, "{}h", hours / 3_600),
+            minutes if minutes >= 60 && minutes % 60 == 0 => write!(f, "{}m", minutes / 60),
+            _ => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// Reads a duration of whole seconds: for fields that have no smaller unit on the wire.
+pub(super) fn seconds(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let duration = duration(text, bounds)?;
+    if duration.subsec_nanos() == 0 {
+        return Ok(duration);
+    }
+    let message = format!("`{text}` is not a whole number of seconds");
+    Err(Wrong::new(
+        message,
+        format!("write `{}s`", duration.as_secs() + 1),
+    ))
+}
+
+/// Reads a whole number within bounds.
+pub(super) fn number<N>(text: &str, bounds: RangeInclusive<N>) -> Result<N, Wrong>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    let remedy = format!(
+        "write a whole number from {} to {}",
+        bounds.start(),
+        bounds.end()
+    );
+    match text.parse() {
+        Ok(number) if bounds.contains(&number) => Ok(number),
+        Ok(_) => Err(Wrong::new(format!("{text} is out of range"), remedy)),
+        Err(_) => Err(Wrong::new(
+            format!("`{text}` is no number from that range"),
+            remedy,
+        )),
+    }
+}
+
+/// Reads one of the words of an enum.
+pub(super) fn word<W: FromStr<Err = UnknownWord>>(text: &str) -> Result<W, Wrong> {
+    text.parse().map_err(|unknown: UnknownWord| {
+        let remedy = did_you_mean(text, unknown.allowed.iter().copied());
+        Wrong::new(format!("`{text}` is not one of the words for this"), remedy)
+    })
+}
+
+/// Reads the name of a site or side: it goes into metrics, URLs and shell commands unquoted.
+pub(super) fn label(text: &str) -> Result<&str, Wrong> {
+    const LETTERS_MAX: usize = 63;
+    let plain = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+    let begins_well = text
+        .as_bytes()
+        .first()
+        .is_some_and(u8::is_ascii_alphanumeric);
+    if begins_well && text.len() <= LETTERS_MAX && text.bytes().all(plain) {
+        return Ok(text);
+    }
+    Err(Wrong::new(
+        format!("`{text}` cannot be a name"),
+        format!("use letters, digits, `-` and `_`, at most {LETTERS_MAX}, a letter or digit first"),
+    ))
+}
+
+/// Whether a DNS name may have underscores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Underscores {
+    /// As in any owner of a record (RFC 2181 §11).
+    Allowed,
+    /// As in the name of a host (RFC 1123 §2.1).
+    Refused,
+}
+
+/// Reads a DNS name: lower case, without the final dot.
+pub(super) fn name(text: &str, underscores: Underscores) -> Result<String, Wrong> {
+    let wrong = |remedy: &str| Err(Wrong::new(format!("`{text}` is no host name"), remedy));
+    if text.contains("://") || text.contains('/') {
+        return wrong("write the name alone, without `http://` and path");
+    }
+    if text.contains(':') {
+        return wrong("write the name alone, without a port");
+    }
+    if text.contains('*') {
+        return wrong("write each name out: there are no wildcards");
+    }
+    if !text.is_ascii() {
+        return wrong("write an international name in its `xn--` form");
+    }
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    // RFC 1035 §2.3.4: 255 octets on the wire, which is 253 characters of text.
+    if bare.len() > 253 {
+        return wrong("write at most 253 characters");
+    }
+    let letter = |byte: u8| {
+        let underscore = underscores == Underscores::Allowed && byte == b'_';
+        byte.is_ascii_alphanumeric() || byte == b'-' || underscore
+    };
+    // RFC 1035 §2.3.4: a label has 1 to 63 octets. RFC 1123 §2.1: no hyphen first or last.
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(letter)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if !bare.split('.').all(label) {
+        return wrong("use letters, digits, `-` and dots, each part 1 to 63 long");
+    }
+    Ok(bare.to_ascii_lowercase())
+}
+
+/// Reads an IP address.
+pub(super) fn address(text: &str) -> Result<IpAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let message = format!("`{text}` is no IP address");
+        Wrong::new(
+            message,
+            "write an address without a port, such as `127.0.0.1`",
+        )
+    })
+}
+
+/// Reads an address to listen on; port 0 lets the system choose.
+pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        Wrong::new(
+            format!("`{text}` is no address to listen on"),
+            "write an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`",
+        )
+    })
+}
+
+/// Reads `http://host:port`; the port is 80 when left out (RFC 9110 §4.2.1).
+pub(super) fn origin(text: &str) -> Result<OriginAddr, Wrong> {
+    let wrong = |remedy: String| Err(Wrong::new(format!("`{text}` is no origin"), remedy));
+    let Some(authority) = text.strip_prefix("http://") else {
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let host = rest.split('/').next().unwrap_or_default();
+        return wrong(format!("write `http://{host}`"));
+    };
+    if let Some(end) = authority.find(['/', '?', '#']) {
+        let host = &authority[..end];
+        return wrong(format!("write `http://{host}`, without a path"));
+    }
+    if authority.contains('@') {
+        return wrong("write it without a user name".to_owned());
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port = match port.map_or(Ok(80), str::parse) {
+        Ok(port) if port != 0 => port,
+        _ => return wrong("write a port from 1 to 65535".to_owned()),
+    };
+    let host = origin_host(host).map_err(|wrong| Wrong {
+        message: format!("`{text}` is no origin"),
+        ..wrong
+    })?;
+    Ok(OriginAddr { host, port })
+}
+
+fn origin_host(host: &str) -> Result<String, Wrong> {
+    if let Some(inner) = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        let parsed: Result<Ipv6Addr, _> = inner.parse();
+        return parsed.map(|address| address.to_string()).map_err(|_| {
+            Wrong::new(
+                "",
+                "write an IPv6 address in brackets, such as `http://[::1]:8080`",
+            )
+        });
+    }
+    let host = name(host, Underscores::Allowed)?;
+    // A name whose last label is a number is meant as an address: an octet too many or too large.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Err(Wrong::new(
+            "",
+            "write four numbers from 0 to 255, or a host name",
+        ));
+    }
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any() -> RangeInclusive<Duration> {
+        Duration::ZERO..=Duration::from_secs(3_600)
+    }
+
+    #[test]
+    fn durations_have_a_whole_number_and_a_unit() {
+        for (text, ms) in [
+            ("50ms", 50),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                duration(text, any()),
+                Ok(Duration::from_millis(ms)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "1d",
+            "99999999999999999999s",
+        ] {
+            assert!(duration(text, any()).is_err(), "{text}");
+        }
+        assert!(duration("2h", any()).is_err());
+        assert!(seconds("1500ms", any()).is_err());
+    }
+
+    #[test]
+    fn names_are_lower_case_and_bounded() {
+        let host = |text: &str| name(text, Underscores::Refused).ok();
+        assert_eq!(host("WWW.iSpot.Example."), Some("www.ispot.example".into()));
+        let long = "a".repeat(64);
+        for text in [
+            "", ".", "a..b", "-a.b", "a-.b", "a_b", "*.a", "a:80", "é.a", &long,
+        ] {
+            assert_eq!(host(text), None, "{text}");
+        }
+        assert!(name("_flip.a", Underscores::Allowed).is_ok());
+    }
+
+    #[test]
+    fn origins_are_plain_http_and_have_no_path() {
+        let shown = |text: &str| origin(text).ok().map(|origin| origin.to_string());
+        for (text, whole) in [
+            ("http://127.0.0.1:9101", "http://127.0.0.1:9101"),
+            ("http://web1", "http://web1:80"),
+            ("http://[::1]:81", "http://[::1]:81"),
+            ("http://[::1]", "http://[::1]:80"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(whole), "{text}");
+        }
+        for text in [
+            "https://a",
+            "a:80",
+            "http://a/",
+            "http://a/b",
+            "http://a?b",
+            "http://u@a",
+            "http://a:0",
+            "http://a:65536",
+            "http://",
+            "http://127.0.0.300",
+            "http://[::1",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+}
