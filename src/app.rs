@@ -1,34 +1,82 @@
-//! A stand-in with the agreed signatures, until the parts are joined.
+//! The only place where the parts are joined: build, spawn, drain.
+//!
+//! ```text
+//! build: routes.yaml -> Table
+//! spawn: lock -> probe bind -> journal -> snapshot -> proxy, dns -> control -> admin
+//! stop:  control (flips go back) -> proxy (requests end) -> dns -> admin
+//! ```
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::admin::{self, Listeners, Parts};
-use crate::control::{self, standin};
-use crate::site::{Epoch, Generation, Position, Positions};
-use crate::switchboard::{Snapshot, Switchboard};
-use crate::table::{Diagnostic, ReadFile, Table};
+use crate::control::{self, Control, Disk};
+use crate::journal::{LockError, StateLock};
+use crate::table::{Diagnostic, Listen, ReadFile, Table};
 use crate::telemetry::Metrics;
-use crate::zone::Zones;
+use crate::{dns, proxy};
 
-/// Why the daemon cannot run.
+/// How long requests in flight may take to end when the daemon stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the daemon cannot run; the operator is at fault unless said otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The file has mistakes.
-    #[error("{} mistakes", .0.len())]
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Mistakes(Vec<Diagnostic>),
-    /// Anything else.
+    /// The state directory is in use, or cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// An address is in use, or is not ours.
+    #[error("{key}: cannot listen on {address}: {source}; free it, or write another address there")]
+    Listen {
+        /// The key of the file.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The control plane could not start.
+    #[error(transparent)]
+    Control(#[from] control::StartError),
+    /// The workers could not start.
+    #[error(transparent)]
+    Proxy(#[from] proxy::Error),
+    /// The DNS workers could not start.
+    #[error(transparent)]
+    Dns(#[from] dns::Error),
+    /// The admin listeners could not start.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// A metric is registered twice, or signals cannot be had: a bug, or the machine's limits.
     #[error("{0}")]
-    Other(String),
+    Process(String),
 }
 
 impl Error {
-    /// The mistakes of the file; empty when it is something else.
+    /// Shows the mistakes of the file; empty when it is something else.
     pub fn mistakes(&self) -> &[Diagnostic] {
-        match self {
-            Self::Mistakes(mistakes) => mistakes,
-            Self::Other(_) => &[],
+        if let Self::Mistakes(mistakes) = self {
+            mistakes
+        } else {
+            &[]
         }
     }
 }
@@ -38,9 +86,9 @@ impl Error {
 pub struct Addresses {
     /// HTTP.
     pub http: Vec<SocketAddr>,
-    /// DNS.
+    /// DNS, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// Admin.
+    /// The read-only admin listener.
     pub admin: Option<SocketAddr>,
     /// The unix socket.
     pub socket: PathBuf,
@@ -49,48 +97,60 @@ pub struct Addresses {
 /// A daemon that is built and not yet running.
 #[derive(Debug)]
 pub struct App {
-    table: Arc<Table>,
     file: PathBuf,
+    table: Table,
 }
 
 /// A daemon that runs.
 #[derive(Debug)]
 pub struct Running {
     handle: control::Handle,
-    addresses: Addresses,
+    control: JoinHandle<()>,
+    proxy: proxy::Handle,
+    dns: dns::Handle,
     admin: admin::Server,
+    addresses: Addresses,
 }
 
-struct Disk;
-impl ReadFile for Disk {
-    fn read(&self, path: &Path) -> std::io::Result<String> {
-        std::fs::read_to_string(path)
-    }
-}
-
-/// Runs until a signal.
+/// Runs a daemon until SIGTERM or SIGINT; SIGHUP reloads.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn run(file: &Path) -> Result<(), Error> {
+    let on = |kind| signal(kind).map_err(|error| Error::Process(format!("signals: {error}")));
+    let (mut term, mut int) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let mut hup = on(SignalKind::hangup())?;
     let running = App::build(file)?.spawn()?;
-    let _ = tokio::signal::ctrl_c().await;
+    tell_systemd(sd_notify::NotifyState::Ready);
+    loop {
+        // Signal streams are cancel safe.
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => running.handle.reload().await,
+        }
+    }
+    tell_systemd(sd_notify::NotifyState::Stopping);
+    tracing::info!("stopping");
     running.stop().await;
     Ok(())
 }
 
 impl App {
-    /// Builds.
+    /// Loads the table.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::Read`] and [`Error::Mistakes`].
     pub fn build(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::Other(format!("{}: {error}", file.display())))?;
+        let unread = |source| Error::Read {
+            file: file.into(),
+            source,
+        };
+        let text = Disk.read(file).map_err(unread)?;
         let table = Table::load(file, &text, &Disk).map_err(Error::Mistakes)?;
         Ok(Self {
-            table: Arc::new(table),
-            file: file.to_owned(),
+            file: file.into(),
+            table,
         })
     }
 
@@ -99,67 +159,98 @@ impl App {
         &self.table
     }
 
-    /// Spawns.
+    /// Takes the lock, binds every listener and starts the threads.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`Error`]; nothing is left running.
     pub fn spawn(self) -> Result<Running, Error> {
-        let other = |error: &dyn std::fmt::Display| Error::Other(error.to_string());
-        std::fs::create_dir_all(&self.table.state).map_err(|error| other(&error))?;
-        let socket = self.table.state.join("admin.sock");
-        let positions = self.table.sites.iter().map(|site| {
-            let active = Some(site.sides[0].name.clone());
-            (
-                site.name.clone(),
-                Position {
-                    active,
-                    epoch: Epoch(1),
-                },
-            )
-        });
-        let snapshot = Snapshot::follow(
-            None,
-            Generation(1),
-            Arc::clone(&self.table),
-            &Positions(positions.collect()),
-            Arc::new(Zones::default()),
-        );
-        let listeners =
-            Listeners::bind(&socket, self.table.listen.admin).map_err(|error| other(&error))?;
-        let admin = listeners.tcp_address();
-        let handle = standin::handle(standin::status(&self.table, &self.file));
+        let Self { file, table } = self;
+        let listen = table.listen.clone();
+        let lock = StateLock::take(&table.state)?;
+        probe_bind(&listen)?;
+        let socket = table.state.join("admin.sock");
+        let listeners = Listeners::bind(&socket, listen.admin)?;
+        let metrics = Metrics::new().map_err(|error| Error::Process(error.to_string()))?;
+
+        let (control, board) = Control::open(&file, table, lock, Arc::clone(&metrics.control))?;
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let limits = proxy::Limits::default();
+        let proxy = proxy::spawn(&listen.http, workers, &board, &metrics.http, limits)?;
+        let dns = dns::spawn(&listen.dns, workers, &board, &metrics.dns)?;
+        // Last, so that the first flip already waits for every worker.
+        let (handle, control) = control.spawn()?;
+        let addresses = Addresses {
+            http: proxy.addresses().to_vec(),
+            dns: dns.addresses().to_vec(),
+            admin: listeners.tcp_address(),
+            socket,
+        };
         let parts = Parts {
             handle: handle.clone(),
-            metrics: Metrics::new().map_err(|error| other(&error))?,
-            switchboard: Switchboard::new(snapshot),
+            metrics,
+            switchboard: board,
         };
+        let admin = admin::spawn(listeners, parts)?;
         Ok(Running {
             handle,
-            addresses: Addresses {
-                http: self.table.listen.http.clone(),
-                dns: self.table.listen.dns.clone(),
-                admin,
-                socket,
-            },
-            admin: admin::spawn(listeners, parts).map_err(|error| other(&error))?,
+            control,
+            proxy,
+            dns,
+            admin,
+            addresses,
         })
     }
 }
 
 impl Running {
-    /// The handle.
+    /// Shares the way to talk to the control plane.
     pub fn handle(&self) -> control::Handle {
         self.handle.clone()
     }
 
-    /// The addresses.
+    /// Shows what is listened on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// Stops.
+    /// Stops: flips that are not committed go back, requests in flight end, threads are joined.
     pub async fn stop(self) {
         self.handle.stop().await;
+        self.proxy.stop(Instant::now() + DRAIN_WITHIN).await;
+        self.dns.stop();
         self.admin.stop().await;
+        if self.control.join().is_err() {
+            tracing::error!("the control thread ended in a panic: please report this as a bug");
+        }
+    }
+}
+
+/// Binds every address once without SO_REUSEPORT, so that a second daemon is an error and not a
+/// second set of gates.
+fn probe_bind(listen: &Listen) -> Result<(), Error> {
+    let failed = |key, address| {
+        move |source| Error::Listen {
+            key,
+            address,
+            source,
+        }
+    };
+    for address in &listen.http {
+        TcpListener::bind(address).map_err(failed("listen.http", *address))?;
+    }
+    for address in &listen.dns {
+        UdpSocket::bind(address).map_err(failed("listen.dns", *address))?;
+        TcpListener::bind(address).map_err(failed("listen.dns", *address))?;
+    }
+    if let Some(address) = listen.admin {
+        TcpListener::bind(address).map_err(failed("listen.admin", address))?;
+    }
+    Ok(())
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    // Without systemd there is no socket to tell, which is no error.
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd was not told");
     }
 }

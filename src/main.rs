@@ -1,4 +1,4 @@
-//! The `pointsman` binary.
+//! The `pointsman` binary: everything is in the library.
 
 use std::process::ExitCode;
 

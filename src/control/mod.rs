@@ -1,9 +1,42 @@
 //! The control plane: the one actor that may change anything.
+//!
+//! For: reading the file, running flips, journalling, publishing. Not for: serving; it meets the
+//! data plane only in the switchboard.
+//!
+//! ```text
+//! socket ─ Handle ─ Command ─┐                     ┌─> journal
+//! routes.yaml ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
+//! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
+//!                                  └─ Status ─> watch ─> admin, demo
+//! ```
+//!
+//! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
+//! journal has on disk is announced; a file is taken whole or not at all.
+//!
+//! A crash leaves the journal and perhaps a word that is still to be rewritten; [`Control::open`]
+//! deals with both before anybody is served. Tests: `flips`, `recovery`, `edits` in `tests/it`.
 
+mod actor;
+mod begin;
+mod confirm;
+mod drive;
+mod failpoint;
 mod handle;
-pub mod standin;
+mod ledger;
+mod preflight;
+mod reload;
+mod rewrite;
+mod running;
+#[cfg(test)]
+pub(crate) mod standin;
+mod start;
 mod status;
+mod steps;
+mod watch;
+mod words;
 
 pub use crate::site::{Outcome, Via, Who};
 pub use handle::{CancelError, FlipError, FlipRequest, Handle};
+pub use reload::Disk;
+pub use start::{Control, StartError};
 pub use status::{FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The status of a table at its first start.
-pub fn status(table: &Table, file: &Path) -> Status {
+pub(crate) fn status(table: &Table, file: &Path) -> Status {
     Status {
         generation: Generation(1),
         file: file.display().to_string(),
@@ -53,7 +53,7 @@ pub fn status(table: &Table, file: &Path) -> Status {
 }
 
 /// A switchboard without workers, for a table whose sites are where the positions say.
-pub fn switchboard(table: &Arc<Table>, positions: &Positions) -> Arc<Switchboard> {
+pub(crate) fn switchboard(table: &Arc<Table>, positions: &Positions) -> Arc<Switchboard> {
     let zones = Arc::new(Zones::default());
     let table = Arc::clone(table);
     let snapshot = Snapshot::follow(None, Generation(1), table, positions, zones);
@@ -61,7 +61,7 @@ pub fn switchboard(table: &Arc<Table>, positions: &Positions) -> Arc<Switchboard
 }
 
 /// Starts an actor that shows a flip's phases, 100 ms each.
-pub fn handle(status: Status) -> Handle {
+pub(crate) fn handle(status: Status) -> Handle {
     let (commands, mut inbox) = mpsc::channel(8);
     let (publish, status) = watch::channel(Arc::new(status));
     tokio::spawn(async move {

@@ -26,6 +26,20 @@ pub struct Status {
     pub zones: Vec<ZoneStatus>,
 }
 
+impl Status {
+    /// Shows nothing; what is there before the actor has looked around.
+    pub(super) fn empty() -> Self {
+        Self {
+            generation: Generation(0),
+            file: String::new(),
+            file_problem: None,
+            sites: Vec::new(),
+            flips: Vec::new(),
+            zones: Vec::new(),
+        }
+    }
+}
+
 /// One site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteStatus {

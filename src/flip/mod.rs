@@ -244,7 +244,7 @@ impl Flip {
             Self::Checking(phase) => phase.step(input),
             Self::Closing(phase) => phase.step(input),
             Self::Committing(phase) => phase.step(input),
-            Self::Aborting(phase) => phase.step(input, now),
+            Self::Aborting(phase) => phase.step(&input, now),
             Self::Publishing(phase) => phase.step(input),
             Self::Confirming(phase) => phase.step(input),
             Self::Settling(phase) => phase.step(input),

@@ -257,7 +257,7 @@ pub struct Aborting {
 }
 
 impl Aborting {
-    pub(super) fn step(self, input: Input, now: Moment) -> (Flip, Vec<Action>) {
+    pub(super) fn step(self, input: &Input, now: Moment) -> (Flip, Vec<Action>) {
         match input {
             Input::AbortJournalled(Ok(())) => restore(Outcome::Restored, self.why, true),
             Input::AbortJournalled(Err(_)) => (

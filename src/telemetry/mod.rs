@@ -13,6 +13,9 @@
 //! client; a metric that is read often is counted per thread and summed at scrape. A crash loses
 //! the counts, as Prometheus expects. Tests: the scrapes in `tests/it`.
 
+mod control;
+pub mod dns;
+pub mod http;
 pub mod log;
 pub mod names;
 
@@ -20,10 +23,18 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
+pub use control::ControlMetrics;
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Flips and their phases.
+    pub control: Arc<ControlMetrics>,
+    /// Requests, connections and origins.
+    pub http: Arc<http::HttpMetrics>,
+    /// Queries and answers.
+    pub dns: Arc<dns::DnsMetrics>,
 }
 
 impl Metrics {
@@ -33,7 +44,15 @@ impl Metrics {
     /// A name was registered twice: a bug.
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
-        Ok(Arc::new(Self { registry }))
+        let control = ControlMetrics::register(&registry)?;
+        let http = http::HttpMetrics::register(&registry)?;
+        let dns = dns::DnsMetrics::register(&registry)?;
+        Ok(Arc::new(Self {
+            registry,
+            control,
+            http,
+            dns,
+        }))
     }
 
     /// The registry, for scraping and for collectors of other modules.

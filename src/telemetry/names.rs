@@ -20,6 +20,8 @@ pub const HOLD_REQUESTS: &str = "pointsman_hold_requests";
 pub const HOLD_EVICTED_TOTAL: &str = "pointsman_hold_evicted_total";
 /// Requests written to an origin of a closed lane: must stay 0; label `site`.
 pub const STALE_EPOCH_REQUESTS_TOTAL: &str = "pointsman_stale_epoch_requests_total";
+/// Requests that found their lane closed twice: must stay 0; label `site`.
+pub const LANE_CLOSED_TWICE_TOTAL: &str = "pointsman_lane_closed_twice_total";
 
 /// Flips ended; label `result`.
 pub const FLIPS_TOTAL: &str = "pointsman_flips_total";
@@ -42,6 +44,8 @@ pub const DNS_REQUESTS_TOTAL: &str = "pointsman_dns_requests_total";
 pub const DNS_RESPONSES_TOTAL: &str = "pointsman_dns_responses_total";
 /// Packets dropped unanswered; label `reason`.
 pub const DNS_DROPPED_TOTAL: &str = "pointsman_dns_dropped_total";
+/// DNS connections that are open.
+pub const DNS_TCP_CONNECTIONS: &str = "pointsman_dns_tcp_connections";
 /// The serial that is published; label `zone`.
 pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
 

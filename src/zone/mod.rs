@@ -1,60 +1,93 @@
 //! Compiled zones: what DNS answers, made ready when a snapshot is built.
+//!
+//! For: gathering what a zone holds, giving it a digest so that its serial grows only when an
+//! answer changed, compiling it, and answering packets from it. Not for: sockets (`dns`), choosing
+//! serials (`control` keeps them in the journal), and zone transfers.
+//!
+//! ```text
+//! Table, Positions ─┐
+//! zone file ─master─┴─> contents ──digest──> (serial from the journal)
+//!                           └───── compile ──────────┴──> Zones ──answer──> bytes
+//!                                                           ^ packet ─query─┘
+//! ```
+//!
+//! A zone holds its SOA and NS, the addresses of in-zone name servers without one of their own,
+//! the hosts of sites (the proxy's addresses), the names that follow an active side, a `_flip` TXT
+//! for each site it knows, and the records of its file. Where the table names no servers, those of
+//! the file are taken, and an SOA of the file replaces the built-in one, but for its serial.
+//!
+//! Invariants: [`answer`] neither panics nor allocates, whatever the packet; a packet with QR=1 is
+//! never answered; an answer is never longer than the client takes; a name in doubt is SERVFAIL;
+//! equal digests mean equal answers. A crash leaves nothing behind: all of this is memory. Tests:
+//! `zone`, `ferret` in `tests/it`, and those in the files here.
+
+mod answer;
+mod compiled;
+mod contents;
+mod digest;
+mod draft;
+mod master;
+mod message;
+mod name;
+mod query;
+mod record;
+mod serial;
 
 use std::collections::BTreeMap;
 
-use crate::site::Positions;
-use crate::table::{Diagnostic, Table};
+pub use answer::{Dropped, Reply, Transport, answer};
+use compiled::{ByName, Keyed, Zone};
+pub use contents::{Contents, contents};
+use name::Sought;
+pub use query::{Rcode, UDP_PAYLOAD_MAX};
+use record::Type;
+pub use serial::Serial;
 
 /// The compiled zones of a snapshot.
 #[derive(Debug, Default)]
-pub struct Zones {}
-
-/// A zone's serial (RFC 1982 arithmetic).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Serial(pub u32);
-
-impl Serial {
-    /// The serial of a zone's first published content: max(unix time, the zone file's + 1).
-    pub fn first(unix_time: u64, file: Option<Self>) -> Self {
-        let _ = (unix_time, file);
-        Self(1)
-    }
-    /// One further, wrapping (RFC 1982 §3.1).
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-/// What a zone holds, apart from its serial.
-#[derive(Clone, Debug)]
-pub struct Contents {
-    /// Stable over restarts: equal digests mean equal answers.
-    pub digest: u64,
-    /// SOA serial of the zone file, if it has one.
-    pub file_serial: Option<Serial>,
-}
-
-/// Gathers what each zone of a table holds at these positions; by zone name.
-///
-/// # Errors
-/// Mistakes in zone files, and names that a zone file and the table both claim.
-pub fn contents(
-    table: &Table,
-    positions: &Positions,
-) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
-    let _ = (table, positions);
-    Ok(BTreeMap::new())
+pub struct Zones {
+    zones: ByName<Zone>,
+    /// Labels of the zone name that has most of them.
+    deepest: usize,
 }
 
 impl Zones {
     /// Compiles contents with their serials; `hash_key` is random per process.
+    ///
+    /// A zone that has no serial yet gets the one after its file's.
     pub fn compile(
         contents: &BTreeMap<String, Contents>,
         serials: &BTreeMap<String, Serial>,
         hash_key: u64,
     ) -> Self {
-        let _ = (contents, serials, hash_key);
-        Self {}
+        let keyed = Keyed(hash_key);
+        let mut zones = ByName::with_capacity_and_hasher(contents.len(), keyed);
+        for (name, contents) in contents {
+            let serial = serials.get(name).copied();
+            let serial = serial.unwrap_or_else(|| Serial::first(0, contents.file_serial));
+            zones.insert(
+                contents.apex.folded(),
+                Zone::compile(contents, serial, keyed),
+            );
+        }
+        let deepest = zones.values().map(Zone::labels).max().unwrap_or(0);
+        Self { zones, deepest }
+    }
+
+    /// Finds the innermost zone for a question (RFC 1034 §4.3.2, step 2).
+    fn of(&self, name: &Sought, rtype: Type) -> Option<&Zone> {
+        let mut apex = None;
+        for labels in (0..=self.deepest.min(name.labels())).rev() {
+            let Some(zone) = self.zones.get(name.last(labels)) else {
+                continue;
+            };
+            // RFC 4035 §3.1.4.1: the DS of a zone is in the zone above, if that is here too.
+            if rtype == Type::DS && labels == name.labels() && labels > 0 {
+                apex = Some(zone);
+                continue;
+            }
+            return Some(zone);
+        }
+        apex
     }
 }

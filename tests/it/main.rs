@@ -6,7 +6,14 @@
 )]
 
 mod cli;
+mod dns;
+mod ferret;
+mod flips;
 mod gate_loom;
 mod house;
+mod load;
 mod mistakes;
+mod proxy;
+mod recovery;
 mod support;
+mod zone;

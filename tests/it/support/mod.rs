@@ -1,2 +1,9 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
+
+pub(crate) mod client;
+pub(crate) mod daemon;
+pub(crate) mod dns;
+pub(crate) mod origin;
 pub(crate) mod table;
+pub(crate) mod track;
+pub(crate) mod wait;

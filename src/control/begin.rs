@@ -1,0 +1,168 @@
+//! Beginning a flip: from a request to a machine that runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::flip::{Flip, Plan};
+use crate::journal::NewFlip;
+use crate::site::{DrainThen, FlipId, Move, SideName, SiteName};
+use crate::table::Site;
+
+use super::actor::Actor;
+use super::handle::{FlipError, FlipRequest};
+use super::running::{Moving, Running};
+
+impl Actor {
+    /// Begins a flip that was asked for over the socket.
+    pub(super) fn begin_flip(&mut self, request: &FlipRequest) -> Result<FlipId, FlipError> {
+        self.begin(request, Vec::new())
+    }
+
+    /// Begins a flip; `words` are those of the file that ask for it.
+    pub(super) fn begin(
+        &mut self,
+        request: &FlipRequest,
+        words: Vec<(SiteName, Option<SideName>)>,
+    ) -> Result<FlipId, FlipError> {
+        if self.is_stopping {
+            return Err(FlipError::Stopping);
+        }
+        let moves = self.moves(request)?;
+        let id = self.next_flip;
+        self.next_flip = id.next();
+        for moving in &moves {
+            self.problems.remove(&moving.planned.site);
+        }
+        let plan = plan(&moves);
+        let (flip, actions) = Flip::begin(plan);
+        let journalled = NewFlip {
+            moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
+            during: plan.during,
+            who: request.who.clone(),
+            reason: request.reason.clone(),
+            began: Timestamp::now(),
+            words,
+        };
+        let running = Running {
+            id,
+            flip,
+            journalled,
+            moves,
+            epochs: Vec::new(),
+            timeline: Vec::new(),
+            phase_began: Instant::now(),
+            tasks: JoinSet::new(),
+            prepared: None,
+            publication: None,
+        };
+        self.flips.insert(id, running);
+        self.entered_phase(id);
+        self.carry_out_all(id, actions);
+        Ok(id)
+    }
+
+    fn moves(&self, request: &FlipRequest) -> Result<Vec<Moving>, FlipError> {
+        if request.moves.is_empty() {
+            return Err(FlipError::NoMoves);
+        }
+        let mut named = BTreeSet::new();
+        let snapshot = self.board.current();
+        let mut moves = Vec::with_capacity(request.moves.len());
+        for (name, to) in &request.moves {
+            let Some(view) = snapshot.site(name) else {
+                let known = list(self.table.sites.iter().map(|site| site.name.as_str()));
+                return Err(FlipError::UnknownSite {
+                    site: name.clone(),
+                    known,
+                });
+            };
+            if !named.insert(name) {
+                return Err(FlipError::Twice { site: name.clone() });
+            }
+            if let Some(running) = self.flip_of(name) {
+                return Err(FlipError::Conflict {
+                    site: name.clone(),
+                    flip: running.id,
+                });
+            }
+            if let Err(why) = &self.ledger.journal {
+                return Err(FlipError::InDoubt {
+                    site: name.clone(),
+                    why: why.clone(),
+                });
+            }
+            let Some(lane) = &view.lane else {
+                let why = "the journal has no active side for it".into();
+                return Err(FlipError::InDoubt {
+                    site: name.clone(),
+                    why,
+                });
+            };
+            let to = target(&view.site, &lane.side, to.as_ref())?;
+            moves.push(Moving {
+                planned: Move {
+                    site: name.clone(),
+                    from: lane.side.clone(),
+                    to,
+                },
+                site: Arc::clone(&view.site),
+                during: request.during.unwrap_or(view.site.flip.during),
+                lane: Arc::clone(lane),
+            });
+        }
+        Ok(moves)
+    }
+}
+
+fn target(site: &Site, active: &SideName, to: Option<&SideName>) -> Result<SideName, FlipError> {
+    let known = || list(site.sides.iter().map(|side| side.name.as_str()));
+    match to {
+        Some(to) if site.side(to).is_none() => Err(FlipError::UnknownSide {
+            site: site.name.clone(),
+            side: to.clone(),
+            known: known(),
+        }),
+        Some(to) if to == active => Err(FlipError::AlreadyThere {
+            site: site.name.clone(),
+            side: to.clone(),
+        }),
+        Some(to) => Ok(to.clone()),
+        None => match site.sides.as_slice() {
+            [one, other] => Ok(if one.name == *active {
+                other.name.clone()
+            } else {
+                one.name.clone()
+            }),
+            _ => Err(FlipError::SideNeeded {
+                site: site.name.clone(),
+                known: known(),
+            }),
+        },
+    }
+}
+
+/// Joins the policies of the sites that move together: the longest wait, the gentlest end.
+fn plan(moves: &[Moving]) -> Plan {
+    let policies = || moves.iter().map(|moving| &moving.site.flip);
+    let gentle = policies().any(|policy| policy.drain_then == DrainThen::Restore);
+    Plan {
+        during: moves[0].during,
+        drain_for: policies()
+            .map(|policy| policy.drain_for)
+            .max()
+            .unwrap_or_default(),
+        drain_then: if gentle {
+            DrainThen::Restore
+        } else {
+            DrainThen::Cut
+        },
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

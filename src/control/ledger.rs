@@ -1,0 +1,173 @@
+//! The ledger: the journal, and what it says, kept at hand.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::journal::{Journal, SiteAdoption, SiteRecord, ZoneRecord};
+use crate::site::{Epoch, Position, Positions, SiteName};
+use crate::table::Table;
+use crate::zone::{self, Serial, Zones};
+
+/// What is journalled, and whether it can be gone by.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// `Err` says why there is no journal to go by: every active side is in doubt.
+    pub(super) journal: Result<Journal, String>,
+    /// Every site the journal knows, removed ones included.
+    pub(super) sites: BTreeMap<SiteName, SiteRecord>,
+    zones: BTreeMap<String, ZoneRecord>,
+    /// Random per process, so that nobody can choose names that collide.
+    hash_key: u64,
+}
+
+/// Why zones could not be made ready for publication.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ZonesError {
+    /// The table's zones have mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Mistakes(Vec<crate::table::Diagnostic>),
+    /// The new serials could not be journalled, so they may not be published.
+    #[error("the journal could not be written: {0}")]
+    Journal(#[from] rusqlite::Error),
+}
+
+/// Zones that are ready, and the serials that must be journalled before they are published.
+#[derive(Debug)]
+pub(super) struct ReadyZones {
+    pub(super) zones: Zones,
+    pub(super) changed: Vec<ZoneRecord>,
+}
+
+impl Ledger {
+    /// Opens the ledger on a journal, or on the reason why there is none.
+    pub(super) fn new(journal: Result<Journal, String>) -> rusqlite::Result<Self> {
+        use std::hash::{BuildHasher, Hasher};
+        let mut ledger = Self {
+            journal,
+            sites: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            hash_key: std::hash::RandomState::new().build_hasher().finish(),
+        };
+        ledger.read_again()?;
+        Ok(ledger)
+    }
+
+    /// Reads what is on disk.
+    pub(super) fn read_again(&mut self) -> rusqlite::Result<()> {
+        let Ok(journal) = &self.journal else {
+            return Ok(());
+        };
+        self.sites = journal.sites()?;
+        let zones = journal.zones()?;
+        self.zones = zones
+            .into_iter()
+            .map(|zone| (zone.name.clone(), zone))
+            .collect();
+        Ok(())
+    }
+
+    /// Adopts the sites of a table that have no record yet.
+    pub(super) fn adopt(&mut self, table: &Table) -> rusqlite::Result<Vec<SiteAdoption>> {
+        let Ok(journal) = &mut self.journal else {
+            return Ok(Vec::new());
+        };
+        let new: Vec<SiteAdoption> = table
+            .words
+            .iter()
+            .filter(|(site, _)| !self.sites.contains_key(*site))
+            .filter_map(|(site, words)| {
+                let active = words.active.clone()?;
+                Some(SiteAdoption {
+                    site: site.clone(),
+                    active,
+                    access: words.access,
+                })
+            })
+            .collect();
+        if !new.is_empty() {
+            journal.adopt(&new, Timestamp::now())?;
+            self.read_again()?;
+        }
+        Ok(new)
+    }
+
+    /// Tells where the sites of a table are.
+    pub(super) fn positions(&self, table: &Table) -> Positions {
+        let position = |site: &SiteName| match self.sites.get(site) {
+            Some(record) => Position {
+                active: Some(record.active.clone()),
+                epoch: record.epoch,
+            },
+            None => Position {
+                active: None,
+                epoch: Epoch(0),
+            },
+        };
+        Positions(
+            table
+                .sites
+                .iter()
+                .map(|site| (site.name.clone(), position(&site.name)))
+                .collect(),
+        )
+    }
+
+    /// Compiles the zones of a table at these positions, with the serials they get.
+    pub(super) fn ready_zones(
+        &self,
+        table: &Table,
+        positions: &Positions,
+    ) -> Result<ReadyZones, ZonesError> {
+        let contents = zone::contents(table, positions).map_err(ZonesError::Mistakes)?;
+        let mut serials = BTreeMap::new();
+        let mut changed = Vec::new();
+        for (name, content) in &contents {
+            let serial = match self.zones.get(name) {
+                Some(known) if known.digest == content.digest => Serial(known.serial),
+                Some(known) => Serial(known.serial).next(),
+                None => Serial::first(unix_time(), content.file_serial),
+            };
+            serials.insert(name.clone(), serial);
+            let record = ZoneRecord {
+                name: name.clone(),
+                serial: serial.0,
+                digest: content.digest,
+            };
+            if self.zones.get(name) != Some(&record) {
+                changed.push(record);
+            }
+        }
+        Ok(ReadyZones {
+            zones: Zones::compile(&contents, &serials, self.hash_key),
+            changed,
+        })
+    }
+
+    /// Journals serials that are about to be published outside a flip.
+    pub(super) fn journal_zones(&mut self, changed: Vec<ZoneRecord>) -> rusqlite::Result<()> {
+        // In doubt there is nothing to write to: the zones only say SERVFAIL and the same hosts.
+        if let (Ok(journal), false) = (&mut self.journal, changed.is_empty()) {
+            journal.zones_published(&changed)?;
+        }
+        self.remember_zones(changed);
+        Ok(())
+    }
+
+    /// Takes over serials that a commit has journalled.
+    pub(super) fn remember_zones(&mut self, changed: Vec<ZoneRecord>) {
+        self.zones
+            .extend(changed.into_iter().map(|zone| (zone.name.clone(), zone)));
+    }
+
+    /// Shows the serial of each zone.
+    pub(super) fn serials(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.zones
+            .values()
+            .map(|zone| (zone.name.as_str(), zone.serial))
+    }
+}
+
+fn unix_time() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}

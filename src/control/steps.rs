@@ -1,0 +1,327 @@
+//! The steps of a flip, as the actor does them: each carries out one action of the machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment};
+use crate::journal::{CommitError, FlipEnd, LaneRecord};
+use crate::site::{During, FlipId, Outcome, Position};
+use crate::switchboard::{Cut, Snapshot};
+
+use super::actor::{Actor, Event};
+use super::preflight::{self, Thoroughness};
+use super::running::{Moving, Prepared, Running};
+use super::{confirm, failpoint, rewrite};
+
+/// How long a worker may take to turn to a new snapshot; it takes microseconds.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+
+impl Actor {
+    pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
+        let file = self.file.clone();
+        let running = self.flips.get_mut(&id)?;
+        let rehearses = matches!(running.flip, Flip::Rehearsing(_));
+        let targets: Vec<_> = running
+            .moves
+            .iter()
+            .map(|moving| (Arc::clone(&moving.site), moving.planned.to.clone()))
+            .collect();
+        let mut rewrites = Vec::new();
+        if rehearses {
+            for (site, to) in &targets {
+                let word = self
+                    .table
+                    .words
+                    .get(&site.name)
+                    .and_then(|words| words.active.clone());
+                if word.is_some_and(|word| word != *to) {
+                    rewrites.push((site.name.clone(), to.clone()));
+                }
+            }
+        }
+        running.spawn_answer(&self.events, async move {
+            for (site, to) in rewrites {
+                if let Err(why) = rewrite::try_out(&file, &site, &to) {
+                    return Input::Preflight(Err(format!(
+                        "the word of {site} could not be rewritten after the flip: {why}; let \
+                         the daemon write there, or leave `active:` out of the file"
+                    )));
+                }
+            }
+            let how = if rehearses {
+                Thoroughness::AllTries
+            } else {
+                Thoroughness::OneTry
+            };
+            for (site, to) in targets {
+                if let Err(why) = preflight::side(site, to, how).await {
+                    return Input::Preflight(Err(why));
+                }
+            }
+            Input::Preflight(Ok(()))
+        })
+    }
+
+    pub(super) fn journal_intent(&mut self, id: FlipId) -> Result<(), String> {
+        let running = self.flips.get_mut(&id).ok_or("the flip is gone")?;
+        let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
+        running.epochs = journal.intent(id, &running.journalled).map_err(|error| {
+            format!("the intent could not be journalled: {error}; nothing happened")
+        })?;
+        self.ledger.read_again().map_err(|error| error.to_string())
+    }
+
+    pub(super) fn hold(&mut self, id: FlipId) -> Option<Input> {
+        for moving in &self.flips.get(&id)?.moves {
+            moving.lane.gates.hold(moving.during);
+        }
+        Some(Input::Held)
+    }
+
+    pub(super) fn await_drained(&mut self, id: FlipId) -> Option<Input> {
+        let running = self.flips.get_mut(&id)?;
+        let gates: Vec<_> = running
+            .moves
+            .iter()
+            .map(|m| Arc::clone(&m.lane.gates))
+            .collect();
+        running.spawn_answer(&self.events, async move {
+            for gates in gates {
+                gates.drained().await;
+            }
+            Input::Drained
+        })
+    }
+
+    pub(super) fn set_timer(&mut self, id: FlipId, at: Moment) -> Option<Input> {
+        let wait = Duration::from_millis(at.ms.saturating_sub(self.now().ms));
+        let events = self.events.clone();
+        self.flips.get_mut(&id)?.tasks.spawn(async move {
+            tokio::time::sleep(wait).await;
+            // The actor is gone only when the process ends.
+            let _ = events.send(Event::Timer(id)).await;
+        });
+        None
+    }
+
+    pub(super) fn cut(&mut self, id: FlipId, what: CutWhat) -> Option<Input> {
+        let cut = match what {
+            CutWhat::Reads => Cut::Reads,
+            CutWhat::Everything => Cut::Everything,
+        };
+        for moving in &self.flips.get(&id)?.moves {
+            moving.lane.gates.order_cut(cut);
+        }
+        self.board.nudge();
+        None
+    }
+
+    /// Builds the next snapshot from the current one, and journals the commit with its serials.
+    pub(super) fn commit(&mut self, id: FlipId) -> Commit {
+        let prepared = match self.prepare(id) {
+            Ok(prepared) => prepared,
+            Err(why) => return Commit::NotWritten(why),
+        };
+        let Ok(journal) = &mut self.ledger.journal else {
+            return Commit::NotWritten("there is no journal".into());
+        };
+        match journal.commit(id, &prepared.zones, Timestamp::now()) {
+            Ok(()) => {
+                failpoint::hit("committed");
+                if let Some(running) = self.flips.get_mut(&id) {
+                    running.prepared = Some(prepared);
+                }
+                Commit::Written
+            }
+            Err(error @ CommitError::NotWritten(_)) => Commit::NotWritten(error.to_string()),
+            Err(error @ CommitError::Unknown(_)) => Commit::Unknown(error.to_string()),
+        }
+    }
+
+    pub(super) fn prepare(&self, id: FlipId) -> Result<Prepared, String> {
+        let running = self.flips.get(&id).ok_or("the flip is gone")?;
+        let mut positions = self.positions_with(&self.table);
+        for (moving, epoch) in running.moves.iter().zip(&running.epochs) {
+            let active = Some(moving.planned.to.clone());
+            positions.0.insert(
+                moving.planned.site.clone(),
+                Position {
+                    active,
+                    epoch: *epoch,
+                },
+            );
+        }
+        let ready = self
+            .ledger
+            .ready_zones(&self.table, &positions)
+            .map_err(|error| error.to_string())?;
+        let snapshot = Snapshot::follow(
+            Some(&self.board.current()),
+            self.generation,
+            Arc::clone(&self.table),
+            &positions,
+            Arc::new(ready.zones),
+        );
+        Ok(Prepared {
+            snapshot: Arc::new(snapshot),
+            zones: ready.changed,
+        })
+    }
+
+    pub(super) fn journal_aborted(&mut self, id: FlipId) -> Result<(), String> {
+        let running = self.flips.get(&id).ok_or("the flip is gone")?;
+        for moving in &running.moves {
+            // In doubt, the page: also for those who would have been held.
+            moving.lane.gates.hold(During::Page);
+        }
+        let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
+        let written = journal.abort(id).map_err(|error| error.to_string());
+        if let Err(why) = &written {
+            tracing::error!(flip = %id, why, "the outcome of a commit is unknown: the page is \
+                served until the journal can be written; make room on its disk");
+        }
+        written?;
+        self.ledger.read_again().map_err(|error| error.to_string())
+    }
+
+    /// The store that moves the sites; it cannot fail.
+    pub(super) fn publish(&mut self, id: FlipId) -> Option<Input> {
+        let running = self.flips.get_mut(&id)?;
+        let Prepared { snapshot, zones } = running.prepared.take()?;
+        running.publication = Some(self.board.publish(snapshot));
+        for moving in &running.moves {
+            moving.lane.gates.close();
+        }
+        // Told again: the lanes that a worker looks at on the first call may not be closed yet.
+        running.publication = Some(self.board.nudge());
+        self.ledger.remember_zones(zones);
+        if let Err(error) = self.ledger.read_again() {
+            tracing::error!(%error, "the journal could not be read after a commit");
+        }
+        failpoint::hit("published");
+        self.rewrite_words();
+        self.show();
+        Some(Input::Published)
+    }
+
+    pub(super) fn await_workers(&mut self, id: FlipId) -> Option<Input> {
+        let board = Arc::clone(&self.board);
+        let running = self.flips.get_mut(&id)?;
+        let publication = running.publication?;
+        running.spawn_answer(&self.events, async move {
+            let deadline = Instant::now() + TURN_WITHIN;
+            let turned = board.all_at(publication, deadline).await;
+            Input::WorkersTurned(turned.map_err(|late| {
+                format!(
+                    "workers that did not turn within {TURN_WITHIN:?}: {}",
+                    late.join(", ")
+                )
+            }))
+        })
+    }
+
+    pub(super) fn confirm(&mut self, id: FlipId) -> Option<Input> {
+        let table = Arc::clone(&self.table);
+        let running = self.flips.get_mut(&id)?;
+        let sites = running
+            .moves
+            .iter()
+            .map(|moving| moving.planned.site.clone());
+        let expected = sites.zip(running.epochs.iter().copied()).collect();
+        running.spawn_answer(&self.events, async move {
+            Input::Confirmed(confirm::listeners(table, expected).await)
+        })
+    }
+
+    pub(super) fn release(&mut self, id: FlipId) -> Option<Input> {
+        for moving in &self.flips.get(&id)?.moves {
+            moving.lane.gates.release();
+        }
+        None
+    }
+
+    pub(super) fn journal_end(&mut self, id: FlipId, ending: &Ending) -> Result<(), String> {
+        let running = self.flips.get(&id).ok_or("the flip is gone")?;
+        let end = FlipEnd {
+            outcome: ending.outcome,
+            message: ending.message.clone(),
+            ended: Timestamp::now(),
+            timeline: serde_json::to_string(&running.timeline).unwrap_or_default(),
+            lanes: lanes(running),
+        };
+        let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
+        let written = if running.epochs.is_empty() {
+            journal.refused(id, &running.journalled, &end)
+        } else {
+            journal.end(id, &end)
+        };
+        if let Err(error) = written {
+            tracing::error!(flip = %id, %error, "the end of a flip could not be journalled");
+            let words = running.journalled.words.clone();
+            for (site, word) in words {
+                self.note_word(&site, word.as_ref(), "the refusal could not be journalled");
+            }
+            return Err(format!("its end could not be journalled: {error}"));
+        }
+        self.ledger.read_again().map_err(|error| error.to_string())
+    }
+
+    pub(super) fn announce(&mut self, id: FlipId, ending: &Ending) -> Option<Input> {
+        self.metrics.flip_ended(ending.outcome.word());
+        let sites: Vec<_> = self
+            .flips
+            .get(&id)?
+            .moves
+            .iter()
+            .map(|m| m.planned.site.clone())
+            .collect();
+        let message = &ending.message;
+        match ending.outcome {
+            Outcome::Settled => tracing::info!(flip = %id, "flip acknowledged"),
+            Outcome::Moved => {
+                tracing::error!(flip = %id, message, "moved, but not confirmed: ask `status`");
+            }
+            Outcome::Refused | Outcome::RestoredUnheld | Outcome::Restored => {
+                tracing::warn!(flip = %id, message, "the site stays where it was");
+            }
+        }
+        if !message.is_empty() {
+            for site in sites {
+                self.problems.insert(site, format!("flip {id}: {message}"));
+            }
+        }
+        None
+    }
+}
+
+impl Running {
+    /// Runs something that takes time; its answer comes back as an event.
+    fn spawn_answer(
+        &mut self,
+        events: &tokio::sync::mpsc::Sender<Event>,
+        work: impl Future<Output = Input> + Send + 'static,
+    ) -> Option<Input> {
+        let (id, events) = (self.id, events.clone());
+        self.tasks.spawn(async move {
+            let answer = work.await;
+            // The actor is gone only when the process ends.
+            let _ = events.send(Event::Flip(id, answer)).await;
+        });
+        None
+    }
+}
+
+fn lanes(running: &Running) -> Vec<LaneRecord> {
+    let record = |moving: &Moving| {
+        let (forwarded, last_forwarded_ms) = moving.lane.gates.forwarded();
+        LaneRecord {
+            site: moving.planned.site.clone(),
+            forwarded,
+            last_forwarded_ms,
+        }
+    };
+    running.moves.iter().map(record).collect()
+}

@@ -1,0 +1,312 @@
+//! One check with a deadline: a request of its own, on a connection of its own.
+//!
+//! For: what a preflight asks of an origin, and what is asked of a listener after a flip. Not for:
+//! trying again or judging a side; who asks does that.
+//!
+//! ```text
+//! HttpProbe ──> connect ─> request ─> status ─> body (at most 1 MiB) ──> Passed | Failed
+//!               └──────────────── one deadline ──────────────────┘
+//! ```
+//!
+//! Invariants: nothing outlives the call, the connection included; only what the probe asks for is
+//! read. A crash leaves nothing behind. Tests: at the end of this file.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// How much of a body is looked at, in bytes; text further down is as good as missing.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// What an origin sees as `User-Agent`, so that its log can tell checks from users.
+pub const USER_AGENT: &str = "pointsman-check";
+
+/// One HTTP check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Where to connect: `host:port`, an IPv6 address in brackets.
+    pub address: String,
+    /// The `Host` field.
+    pub host: String,
+    /// The method; a safe one, for a check must change nothing.
+    pub method: Method,
+    /// The request target, beginning with `/`.
+    pub path: String,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// The status that passes.
+    pub expect_status: StatusCode,
+    /// Text that the body must hold.
+    pub expect_body: Option<String>,
+}
+
+/// A check that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// From before the connection to the last byte that was looked at.
+    pub elapsed: Duration,
+}
+
+/// Why a check failed; its text is what an operator is shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// It took too long.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// No connection: `connection refused`, or the name is not known.
+    #[error("{0}")]
+    Connect(String),
+    /// The connection broke off, or what came was not HTTP.
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+    /// The check itself cannot be sent; the table is at fault.
+    #[error("the check cannot be sent: {0}")]
+    Unsendable(String),
+    /// Another status than the one expected.
+    #[error("answered {} instead of {}", .got.as_u16(), .expected.as_u16())]
+    Status {
+        /// What it answered.
+        got: StatusCode,
+        /// What would have passed.
+        expected: StatusCode,
+    },
+    /// The expected text is not there.
+    #[error("{}", without(*.whole, .text))]
+    Body {
+        /// The text.
+        text: String,
+        /// All of the body was looked at, and not only its first 1 MiB.
+        whole: bool,
+    },
+}
+
+fn without(whole: bool, text: &str) -> String {
+    let body = if whole {
+        "the body"
+    } else {
+        "the first 1 MiB of the body"
+    };
+    format!("{body} does not hold {text:?}")
+}
+
+/// Makes one HTTP check; no redirect is followed.
+///
+/// # Errors
+/// The first thing that was not as expected.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub async fn http(probe: HttpProbe) -> Result<Passed, Failed> {
+    let began = Instant::now();
+    let checked = timeout_at(began + probe.timeout, check(&probe)).await;
+    checked.unwrap_or(Err(Failed::Timeout(probe.timeout)))?;
+    Ok(Passed {
+        elapsed: began.elapsed(),
+    })
+}
+
+async fn check(probe: &HttpProbe) -> Result<(), Failed> {
+    let request = request(probe).map_err(|error| Failed::Unsendable(error.to_string()))?;
+    let stream = TcpStream::connect(&probe.address)
+        .await
+        .map_err(|error| Failed::Connect(plain(&error)))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Failed::Broken(error.to_string()))?;
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(async {
+        let response = sender.send_request(request).await;
+        judge(probe, response.map_err(broken)?).await
+    });
+    // The connection only drives the exchange; where it ends first, the exchange says why.
+    tokio::select! {
+        biased;
+        judged = exchange.as_mut() => return judged,
+        _ = connection.as_mut() => {}
+    }
+    exchange.await
+}
+
+fn request(probe: &HttpProbe) -> Result<hyper::Request<Empty<Bytes>>, http::Error> {
+    hyper::Request::builder()
+        .method(&probe.method)
+        .uri(&probe.path)
+        .header(header::HOST, &probe.host)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+}
+
+async fn judge(probe: &HttpProbe, response: hyper::Response<Incoming>) -> Result<(), Failed> {
+    let (got, expected) = (response.status(), probe.expect_status);
+    if got != expected {
+        return Err(Failed::Status { got, expected });
+    }
+    let Some(text) = &probe.expect_body else {
+        return Ok(());
+    };
+    let mut body = response.into_body();
+    let mut seen: Vec<u8> = Vec::new();
+    let mut whole = true;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        let room = BODY_MAX - seen.len();
+        seen.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            whole = false;
+            break;
+        }
+    }
+    if holds(&seen, text.as_bytes()) {
+        return Ok(());
+    }
+    Err(Failed::Body {
+        text: text.clone(),
+        whole,
+    })
+}
+
+fn holds(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn broken(error: hyper::Error) -> Failed {
+    Failed::Broken(error.to_string())
+}
+
+/// What the operating system said, in the words that operators search for.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        std::io::ErrorKind::ConnectionReset => "connection reset".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one connection with the given bytes and returns what was asked.
+    fn asked(answer: Vec<u8>, probe: impl FnOnce(&mut HttpProbe)) -> (Result<(), Failed>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let mut probe_there = HttpProbe {
+            address: listener.local_addr().expect("it is bound").to_string(),
+            host: "www.ispot.example".into(),
+            method: Method::GET,
+            path: "/observations?x=1".into(),
+            timeout: Duration::from_secs(10),
+            expect_status: StatusCode::OK,
+            expect_body: None,
+        };
+        probe(&mut probe_there);
+        let origin = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("the probe comes");
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).expect("the probe asks");
+            // A probe that has seen enough leaves, and that is no failure of this origin.
+            let _ = stream.write_all(&answer);
+            if answer.is_empty() {
+                let _ = stream.read(&mut [0; 1]);
+            }
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let result = runtime.block_on(http(probe_there)).map(|_| ());
+        (result, origin.join().expect("the origin is done"))
+    }
+
+    fn ok(body: &str) -> Vec<u8> {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    }
+
+    #[test]
+    fn a_check_asks_for_what_it_says_and_says_who_it_is() {
+        let (result, request) = asked(ok("Latest observations: 3"), |probe| {
+            probe.expect_body = Some("Latest observations".into());
+        });
+        assert_eq!(result, Ok(()));
+        let request = request.to_ascii_lowercase();
+        assert!(
+            request.starts_with("get /observations?x=1 http/1.1\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("host: www.ispot.example\r\n"), "{request}");
+        assert!(
+            request.contains("user-agent: pointsman-check\r\n"),
+            "{request}"
+        );
+    }
+
+    #[test]
+    fn another_status_is_named() {
+        let answer = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_vec();
+        let (result, _) = asked(answer, |_| {});
+        let text = result.map_err(|failed| failed.to_string());
+        assert_eq!(text, Err("answered 500 instead of 200".into()));
+    }
+
+    #[test]
+    fn a_missing_text_is_named_and_how_far_was_looked() {
+        let want = |probe: &mut HttpProbe| probe.expect_body = Some("quiz".into());
+        let text = |result: Result<(), Failed>| result.map_err(|failed| failed.to_string());
+        let (result, _) = asked(ok("nothing"), want);
+        assert_eq!(text(result), Err("the body does not hold \"quiz\"".into()));
+        let (result, _) = asked(ok(&("x".repeat(BODY_MAX) + "quiz")), want);
+        let long = "the first 1 MiB of the body does not hold \"quiz\"";
+        assert_eq!(text(result), Err(long.into()));
+        let (result, _) = asked(ok(&("x".repeat(BODY_MAX - 4) + "quiz")), want);
+        assert_eq!(text(result), Ok(()));
+    }
+
+    #[test]
+    fn silence_is_over_at_the_deadline() {
+        let (result, _) = asked(Vec::new(), |probe| {
+            probe.timeout = Duration::from_millis(50)
+        });
+        assert_eq!(result, Err(Failed::Timeout(Duration::from_millis(50))));
+    }
+
+    #[test]
+    fn nobody_listening_is_connection_refused() {
+        let free = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let gone = free.local_addr().expect("it is bound").to_string();
+        drop(free);
+        let (other, _) = asked(ok(""), |_| {});
+        assert_eq!(other, Ok(()));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let probe = HttpProbe {
+            address: gone,
+            host: "a.example".into(),
+            method: Method::GET,
+            path: "/".into(),
+            timeout: Duration::from_secs(10),
+            expect_status: StatusCode::OK,
+            expect_body: None,
+        };
+        let failed = runtime
+            .block_on(http(probe))
+            .map_err(|failed| failed.to_string());
+        assert_eq!(failed, Err("connection refused".into()));
+    }
+}

@@ -1,0 +1,81 @@
+//! Our own body: nothing, some bytes, or a stream that is asked for each chunk.
+//!
+//! Nobody reads ahead: a chunk is fetched from one side when the other asks for it, so a slow
+//! reader slows the writer down and no more than one chunk and the codec's buffer is held.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+/// A stream of chunks.
+pub(super) trait Chunks {
+    /// Asks for the next chunk; `None` is the end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+
+    /// Tells how many bytes are still to come, when that is known.
+    fn exact_size(&self) -> Option<u64>;
+
+    /// Tells whether the end is known to be reached.
+    fn is_ended(&self) -> bool;
+}
+
+/// Why a body broke off; the text is for the log only.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("the client broke off: {0}")]
+    Client(String),
+    #[error("the origin broke off: {0}")]
+    Origin(String),
+}
+
+/// The body of a request or response.
+pub(super) enum Body {
+    Empty,
+    Full(Bytes),
+    Stream(Box<dyn Chunks>),
+}
+
+impl Body {
+    /// Asks for the next chunk; `None` is the end.
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(_) => match std::mem::replace(self, Self::Empty) {
+                Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(bytes))),
+                Self::Full(_) | Self::Empty | Self::Stream(_) => Poll::Ready(None),
+            },
+            Self::Stream(chunks) => chunks.poll_chunk(cx),
+        }
+    }
+
+    /// Tells how many bytes are still to come, when that is known.
+    pub(super) fn exact_size(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Stream(chunks) => chunks.exact_size(),
+        }
+    }
+
+    /// Tells whether nothing more will come.
+    pub(super) fn is_ended(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Stream(chunks) => chunks.is_ended(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Stream(chunks) => write!(f, "Stream({:?} bytes)", chunks.exact_size()),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One connection to an origin, and the permit that rides with it.
+//!
+//! hyper's connection lives in a [`Wire`], which its task and the [`Line`] share: the task drives
+//! it, and whoever gives an exchange up takes it out, which closes the socket there and then.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use crate::proxy::body::{Body, BodyError, Chunks};
+use crate::proxy::head::{RequestHead, ResponseHead};
+use crate::proxy::pool::Home;
+use crate::switchboard::Permit;
+use crate::table::OriginAddr;
+
+use super::convert::{self, Outgoing, Progress, poll_data};
+
+/// How much of a head or body hyper may buffer, in bytes: big bodies move in fewer calls.
+const BUFFER_MAX: usize = 256 * 1024;
+/// How long an exchange whose answer has ended may still take to send its request's rest.
+const SETTLE_FOR: Duration = Duration::from_secs(30);
+
+/// A connection to an origin, with whatever exchange is on it.
+///
+/// Dropping it closes the socket, and only then lets go of the permit.
+pub(in crate::proxy) struct Line {
+    sender: SendRequest<Outgoing>,
+    wire: Rc<Wire>,
+    home: Rc<Home>,
+    /// Since when it lies idle in its pool.
+    pub(in crate::proxy) idle_since: Instant,
+}
+
+/// What the connection's task and its [`Line`] share.
+pub(in crate::proxy) struct Wire {
+    // The order matters: dropped as a whole, the socket goes before the permit.
+    connection: RefCell<Option<Connection<TokioIo<TcpStream>, Outgoing>>>,
+    permit: RefCell<Option<Rc<Permit>>>,
+    cut: Cell<bool>,
+}
+
+impl Wire {
+    /// Closes the socket, then lets go of the permit.
+    fn close(&self) {
+        // The borrow ends before the drop, which may run wakers.
+        let connection = self.connection.borrow_mut().take();
+        drop(connection);
+        let permit = self.permit.borrow_mut().take();
+        drop(permit);
+    }
+
+    /// Closes it by order of a flip.
+    pub(in crate::proxy) fn cut(&self) {
+        self.cut.set(true);
+        self.close();
+    }
+
+    fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let done = match self.connection.borrow_mut().as_mut() {
+            None => return Poll::Ready(()),
+            Some(connection) => Pin::new(connection).poll(cx),
+        };
+        let Poll::Ready(ended) = done else {
+            return Poll::Pending;
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection to an origin ended");
+        }
+        self.close();
+        Poll::Ready(())
+    }
+}
+
+/// Why an exchange got no answer.
+pub(in crate::proxy) enum Failure {
+    /// Not one byte was sent: the body is as it was.
+    NotSent(Body),
+    /// Something may have been sent, so nobody may try again.
+    Broken(String),
+    /// The answer's head did not come in time.
+    Timeout,
+    /// A flip ended it.
+    Cut,
+}
+
+impl Line {
+    /// Connects to an origin; a host name is looked up by the system's resolver.
+    pub(in crate::proxy) async fn connect(
+        origin: &OriginAddr,
+        home: Rc<Home>,
+    ) -> std::io::Result<Self> {
+        let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = Builder::new()
+            .max_buf_size(BUFFER_MAX)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(std::io::Error::other)?;
+        let wire = Rc::new(Wire {
+            connection: RefCell::new(Some(connection)),
+            permit: RefCell::new(None),
+            cut: Cell::new(false),
+        });
+        let driven = Rc::clone(&wire);
+        // It ends with its connection: at the latest when the line is dropped.
+        tokio::task::spawn_local(poll_fn(move |cx| driven.poll_drive(cx)));
+        Ok(Self {
+            sender,
+            wire,
+            home,
+            idle_since: Instant::now(),
+        })
+    }
+
+    /// Tells whether the origin has closed it.
+    pub(in crate::proxy) fn is_closed(&self) -> bool {
+        self.sender.is_closed() || self.wire.connection.borrow().is_none()
+    }
+
+    pub(in crate::proxy) fn wire(&self) -> &Rc<Wire> {
+        &self.wire
+    }
+
+    /// Seats an exchange: from here its permit ends with it, or with the socket.
+    pub(in crate::proxy) fn seat(&mut self, permit: &Rc<Permit>) -> &Rc<Wire> {
+        *self.wire.permit.borrow_mut() = Some(Rc::clone(permit));
+        &self.wire
+    }
+
+    /// Sends a request and waits for the head of its answer, `within` from the request's end.
+    ///
+    /// # Errors
+    /// See [`Failure`]; the line is closed then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the line.
+    pub(in crate::proxy) async fn send(
+        mut self,
+        head: &RequestHead,
+        body: Body,
+        within: Duration,
+    ) -> Result<(ResponseHead, Body), Failure> {
+        let progress = Progress::new();
+        let outgoing = Outgoing {
+            body,
+            progress: Rc::clone(&progress),
+        };
+        let request = convert::hyper_request(head, outgoing)
+            .map_err(|error| Failure::Broken(error.to_string()))?;
+        let answer = self.sender.try_send_request(request);
+        // Both arms only look: what is dropped with them is dropped with the line anyway.
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = overdue(&progress, within) => return Err(Failure::Timeout),
+        };
+        match answer {
+            Ok(response) => Ok(self.answered(response)),
+            Err(_) if self.wire.cut.get() => Err(Failure::Cut),
+            Err(mut error) => Err(match error.take_message() {
+                Some(request) => Failure::NotSent(request.into_body().body),
+                None => Failure::Broken(error.into_error().to_string()),
+            }),
+        }
+    }
+
+    fn answered(self, response: hyper::Response<Incoming>) -> (ResponseHead, Body) {
+        let head = convert::response_head(&response);
+        let incoming = response.into_body();
+        let mut body = OriginBody {
+            incoming,
+            line: Some(self),
+        };
+        if body.incoming.is_end_stream() {
+            body.settle();
+            return (head, Body::Empty);
+        }
+        (head, Body::Stream(Box::new(body)))
+    }
+
+    /// Ends the exchange: the permit goes, and the line goes home if both directions are done.
+    fn settle(mut self) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self.sender.poll_ready(&mut cx) {
+            Poll::Ready(Ok(())) => self.go_home(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                tokio::task::spawn_local(async move {
+                    let ready = tokio::time::timeout(SETTLE_FOR, self.sender.ready()).await;
+                    if matches!(ready, Ok(Ok(()))) {
+                        self.go_home();
+                    }
+                });
+            }
+        }
+    }
+
+    fn go_home(self) {
+        let permit = self.wire.permit.borrow_mut().take();
+        drop(permit);
+        let home = Rc::clone(&self.home);
+        home.take_back(self);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.home.leave(&self.wire);
+        self.wire.close();
+    }
+}
+
+/// Returns when the origin has been waited for too long.
+async fn overdue(progress: &Progress, within: Duration) {
+    loop {
+        let due = progress.since() + within;
+        if due <= Instant::now() {
+            return;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// The body of an origin's answer; dropped before its end, it closes the line.
+struct OriginBody {
+    incoming: Incoming,
+    /// `None` when the answer has ended.
+    line: Option<Line>,
+}
+
+impl OriginBody {
+    fn settle(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.settle();
+        }
+    }
+}
+
+impl Chunks for OriginBody {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let polled = poll_data(&mut self.incoming, cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => self.line = None,
+            // The end of a counted body is known with its last chunk, and nobody asks again.
+            Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.settle(),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None) => self.settle(),
+        }
+        polled.map(|next| next.map(|data| data.map_err(|e| BodyError::Origin(e.to_string()))))
+    }
+
+    fn exact_size(&self) -> Option<u64> {
+        self.incoming.size_hint().exact()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+}

@@ -1,0 +1,283 @@
+//! What happens to a request, from top to bottom.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Method;
+use tokio::time::Instant;
+
+use crate::site::{Access, During, Generation};
+use crate::switchboard::{Entry, Kind, Lane, Permit, Switchboard};
+use crate::table::Site;
+use crate::telemetry::http::HttpShard;
+
+use super::access::Record;
+use super::body::Body;
+use super::error::Error;
+use super::forward::{self, RequestIds};
+use super::head::{RequestHead, ResponseHead};
+use super::page::Why;
+use super::pool::Pools;
+use super::upstream::{NoAnswer, Upstream};
+use super::{health, hold};
+
+/// What serves the requests of one worker.
+pub(super) struct Service {
+    pub(super) board: Arc<Switchboard>,
+    pub(super) upstream: Upstream,
+    pub(super) ids: RequestIds,
+}
+
+/// What the current snapshot says of a request.
+struct Found {
+    site: Arc<Site>,
+    access: Access,
+    lane: Option<Arc<Lane>>,
+    generation: Generation,
+}
+
+impl Service {
+    pub(super) fn new(board: Arc<Switchboard>, pools: Rc<Pools>, shard: Arc<HttpShard>) -> Self {
+        Self {
+            board,
+            upstream: Upstream { pools, shard },
+            ids: RequestIds::default(),
+        }
+    }
+
+    /// Answers a request, whatever comes.
+    ///
+    /// # Cancel safety
+    /// Dropping the future (the client is gone) closes the connection to the origin, then ends
+    /// the permit.
+    pub(super) async fn answer(
+        &self,
+        client: SocketAddr,
+        mut head: RequestHead,
+        body: Body,
+        record: &mut Record,
+    ) -> (ResponseHead, Body) {
+        let result = self.route(client, &mut head, body, record).await;
+        let (head, body) = result.unwrap_or_else(|error| {
+            if let Error::BadGateway { .. } | Error::GatewayTimeout { .. } = error {
+                tracing::debug!(%error, "answered in an origin's place");
+            }
+            error.answer(&head)
+        });
+        record.answered(head.status);
+        (head, body)
+    }
+
+    async fn route(
+        &self,
+        client: SocketAddr,
+        head: &mut RequestHead,
+        body: Body,
+        record: &mut Record,
+    ) -> Result<(ResponseHead, Body), Error> {
+        if head.method == Method::CONNECT {
+            return Err(Error::NotImplemented);
+        }
+        let host = host(head)?;
+        let kind = kind(head);
+        let (found, lane, permit) = match self.admit(&host, head, kind, record).await? {
+            Admission::Itself(answer) => return Ok(answer),
+            Admission::To(found, lane, permit) => (found, lane, permit),
+        };
+        forward::request(head, &host, client, &lane, &self.ids);
+        let exchange =
+            self.upstream
+                .exchange(&lane, kind, &found.site.timeouts, permit, (&*head, body));
+        let (mut answer, body) = exchange
+            .await
+            .map_err(|none| refused(none, &found, &lane))?;
+        record.from_side(&lane.side);
+        forward::response(&mut answer);
+        Ok((answer, body))
+    }
+
+    /// Finds the lane of a request and gets it in, or says why not.
+    async fn admit(
+        &self,
+        host: &str,
+        head: &RequestHead,
+        kind: Kind,
+        record: &mut Record,
+    ) -> Result<Admission, Error> {
+        let mut held_since = None;
+        let mut closed_before = false;
+        loop {
+            let found = self.find(host, head.path())?;
+            record.of_site(&found.site.name);
+            if head.path() == health::PATH {
+                let (site, lane) = (&found.site.name, found.lane.as_deref());
+                return Ok(Admission::Itself(health::answer(
+                    site,
+                    lane,
+                    found.generation,
+                )));
+            }
+            found.permits(kind)?;
+            let Some(lane) = found.lane.clone() else {
+                return Err(found.page(Why::Doubt));
+            };
+            match lane.gates.enter(kind) {
+                Entry::Admitted(permit) => return Ok(Admission::To(found, lane, permit)),
+                Entry::Held => {
+                    let since = *held_since.get_or_insert_with(Instant::now);
+                    self.wait(&found, &lane, kind, since).await?;
+                }
+                Entry::Closed if closed_before => {
+                    self.upstream.shard.closed_twice(found.site.name.as_str());
+                    tracing::error!(
+                        site = %found.site.name,
+                        epoch = %lane.epoch,
+                        "a request found its lane closed twice: please report this as a bug"
+                    );
+                    return Err(found.page(Why::ClosedTwice));
+                }
+                Entry::Closed => closed_before = true,
+            }
+        }
+    }
+
+    /// Reads the current snapshot; it is let go of before anybody waits.
+    fn find(&self, host: &str, path: &str) -> Result<Found, Error> {
+        let snapshot = self.board.load();
+        let name = without_port(host);
+        let route = snapshot.route(name, path).ok_or(Error::UnknownHost)?;
+        Ok(Found {
+            site: Arc::clone(&route.view.site),
+            access: route.access(),
+            lane: route.view.lane.clone(),
+            generation: snapshot.generation,
+        })
+    }
+
+    async fn wait(
+        &self,
+        found: &Found,
+        lane: &Lane,
+        kind: Kind,
+        since: Instant,
+    ) -> Result<(), Error> {
+        match lane.gates.during() {
+            During::Page => Err(found.page(Why::Maintenance)),
+            During::Hold => {
+                let waited = hold::wait(&lane.gates, kind, &found.site.flip, since).await;
+                waited.map_err(|evicted| {
+                    let site = found.site.name.as_str();
+                    self.upstream.shard.evicted(site, evicted.reason());
+                    found.page(Why::HoldOver)
+                })
+            }
+        }
+    }
+}
+
+/// How a request gets on.
+enum Admission {
+    /// To an origin of this lane, under this permit.
+    To(Found, Arc<Lane>, Permit),
+    /// It was for us.
+    Itself((ResponseHead, Body)),
+}
+
+impl Found {
+    /// Lets a request pass by the word of the site and of the path.
+    fn permits(&self, kind: Kind) -> Result<(), Error> {
+        match (self.access, kind) {
+            (Access::Open, _) | (Access::ReadOnly, Kind::Read) => Ok(()),
+            (Access::ReadOnly, Kind::Write) => Err(self.page(Why::WritingPaused)),
+            (Access::Maintenance, _) => Err(self.page(Why::Maintenance)),
+        }
+    }
+
+    fn page(&self, why: Why) -> Error {
+        Error::Page {
+            site: Arc::clone(&self.site),
+            why,
+        }
+    }
+}
+
+fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
+    let (site, side) = (lane.site.clone(), lane.side.clone());
+    match none {
+        NoAnswer::Unreachable(why) | NoAnswer::Broken(why) => Error::BadGateway { site, side, why },
+        NoAnswer::ConnectTimeout => Error::GatewayTimeout {
+            site,
+            side,
+            what: "accept a connection",
+        },
+        NoAnswer::ResponseTimeout => Error::GatewayTimeout {
+            site,
+            side,
+            what: "answer",
+        },
+        NoAnswer::Cut => found.page(Why::Cut),
+        NoAnswer::Stale => {
+            tracing::error!(
+                %site,
+                epoch = %lane.epoch,
+                "a permit outlived its lane: please report this as a bug"
+            );
+            found.page(Why::ClosedTwice)
+        }
+    }
+}
+
+/// Finds the host a request is for, as the client wrote it.
+fn host(head: &RequestHead) -> Result<String, Error> {
+    let mut fields = head.headers.all("host");
+    // RFC 9112 §3.2: none, or more than one, is a bad request.
+    let (field, more) = (fields.next(), fields.next());
+    if more.is_some() {
+        return Err(Error::BadRequest("A request has one Host."));
+    }
+    let host = match (&head.authority, field) {
+        // RFC 9112 §3.2.2: the authority of an absolute target counts, not the Host beside it.
+        (Some(authority), _) => authority.to_string(),
+        (None, Some(value)) => std::str::from_utf8(value).unwrap_or_default().into(),
+        (None, None) => return Err(Error::BadRequest("A request names its Host.")),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:%".contains(&byte);
+    if host.is_empty() || !host.bytes().all(allowed) {
+        return Err(Error::BadRequest("This is no name of a host."));
+    }
+    Ok(host)
+}
+
+/// Strips the port, and the final dot of a name in full.
+fn without_port(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1).
+fn kind(head: &RequestHead) -> Kind {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(&head.method);
+    if safe && !head.headers.contains("upgrade") {
+        Kind::Read
+    } else {
+        Kind::Write
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_and_final_dot_are_no_part_of_a_name() {
+        assert_eq!(without_port("a.example:8080"), "a.example");
+        assert_eq!(without_port("a.example.:80"), "a.example");
+        assert_eq!(without_port("a.example."), "a.example");
+        assert_eq!(without_port("[::1]:80"), "[::1]");
+        assert_eq!(without_port("[::1]"), "[::1]");
+    }
+}

@@ -1,0 +1,249 @@
+//! What each zone holds, gathered from the table, the positions and the zone files.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::site::{Position, Positions};
+use crate::table::{Diagnostic, FollowingName, Site, Table, ZoneTable};
+
+use super::Serial;
+use super::draft::{Claim, Draft};
+use super::name::Name;
+use super::record::{RecordSet, Type};
+
+/// TTL of hosts, name servers and SOA, in seconds: their answers never change at a flip.
+const STABLE_TTL: u32 = 300;
+
+/// TTL of `_flip`, in seconds: it is asked to see a flip that was just made.
+const FLIP_TTL: u32 = 1;
+
+/// What a zone holds, apart from its serial.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// Stable over restarts: equal digests mean equal answers.
+    pub digest: u64,
+    /// SOA serial of the zone file, if it has one.
+    pub file_serial: Option<Serial>,
+    pub(super) apex: Name,
+    pub(super) names: BTreeMap<Name, Held>,
+}
+
+/// What one name holds; a name without sets exists all the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    /// In the order of their types.
+    pub(super) sets: Vec<RecordSet>,
+    /// The active side is in doubt, so the answer is SERVFAIL.
+    pub(super) doubt: bool,
+}
+
+/// Gathers what each zone of a table holds at these positions; by zone name.
+///
+/// # Errors
+/// Mistakes in zone files, and names that a zone file and the table both claim.
+pub fn contents(
+    table: &Table,
+    positions: &Positions,
+) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    let mut drafts = BTreeMap::new();
+    for (name, zone) in &table.dns.zones {
+        match Draft::open(name, zone) {
+            Ok(draft) => drop(drafts.insert(name.clone(), draft)),
+            Err(mut wrong) => mistakes.append(&mut wrong),
+        }
+    }
+    let mut gathering = Gathering {
+        table,
+        drafts,
+        mistakes,
+    };
+    for site in &table.sites {
+        gathering.site(site, positions.of(&site.name));
+    }
+    gathering.finish()
+}
+
+/// The drafts of every zone while the sites are gone through.
+struct Gathering<'a> {
+    table: &'a Table,
+    drafts: BTreeMap<String, Draft<'a>>,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl<'a> Gathering<'a> {
+    fn site(&mut self, site: &'a Site, position: Option<&Position>) {
+        let mut touched: Vec<String> = Vec::new();
+        for (index, host) in site.hosts.iter().enumerate() {
+            let key = || format!("sites.{}.hosts[{index}]", site.name);
+            touched.extend(self.claim_addresses(host, &self.table.dns.addresses, STABLE_TTL, key));
+        }
+        for following in &site.names {
+            touched.extend(self.following(site, following, position));
+        }
+        touched.sort();
+        touched.dedup();
+        for zone in touched {
+            self.flip_name(site, &zone, position);
+        }
+    }
+
+    /// Claims a name for addresses; gives the zone it lies in, `None` outside of all.
+    fn claim_addresses(
+        &mut self,
+        owner: &str,
+        addresses: &[IpAddr],
+        ttl: u32,
+        key: impl Fn() -> String,
+    ) -> Option<String> {
+        let zone = self.zone_of(owner)?;
+        let owner = self.name(owner, &key())?;
+        let draft = self.drafts.get_mut(&zone)?;
+        for address in addresses {
+            draft.claim(
+                &owner,
+                address_type(address),
+                Claim { key: key(), ttl },
+                rdata(address),
+            );
+        }
+        Some(zone)
+    }
+
+    /// Claims a direct name for the active side's address, or holds it in doubt.
+    fn following(
+        &mut self,
+        site: &'a Site,
+        following: &FollowingName,
+        position: Option<&Position>,
+    ) -> Option<String> {
+        let key = format!("sites.{}.names.{}", site.name, following.owner);
+        let ttl = u32::try_from(following.ttl.as_secs())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let active = position
+            .and_then(|position| position.active.as_ref())
+            .and_then(|side| site.side(side))
+            .and_then(|side| side.names.get(&following.from));
+        let zone = match active {
+            Some(address) => {
+                self.claim_addresses(&following.owner, &[*address], ttl, || key.clone())?
+            }
+            None => self.zone_of(&following.owner)?,
+        };
+        let owner = self.name(&following.owner, &key)?;
+        let draft = self.drafts.get_mut(&zone)?;
+        // Which side is active must not decide whether a zone file is right.
+        for side in &site.sides {
+            if let Some(address) = side.names.get(&following.from) {
+                draft.reserve(&owner, address_type(address), key.clone());
+            }
+        }
+        if active.is_none() {
+            draft.doubt(&owner);
+        }
+        Some(zone)
+    }
+
+    /// `_flip.<site>.<zone>` shows the epoch to whoever can ask DNS.
+    fn flip_name(&mut self, site: &Site, zone: &str, position: Option<&Position>) {
+        let epoch = position.map_or(0, |position| position.epoch.0);
+        let active = position
+            .and_then(|position| position.active.as_ref())
+            .map_or("unknown", |side| side.as_str());
+        let mut text = format!("epoch={epoch} active={active}").into_bytes();
+        // One character string (RFC 1035 §3.3.14); a side's name that long is cut.
+        text.truncate(usize::from(u8::MAX));
+        let mut rdata = vec![u8::try_from(text.len()).unwrap_or(u8::MAX)];
+        rdata.append(&mut text);
+        let key = format!("sites.{}", site.name);
+        let Some(draft) = self.drafts.get_mut(zone) else {
+            return;
+        };
+        let owner = Name::under(site.name.as_str(), draft.apex())
+            .and_then(|parent| Name::under("_flip", &parent));
+        match owner {
+            Ok(owner) => {
+                draft.claim(
+                    &owner,
+                    Type::TXT,
+                    Claim { key, ttl: FLIP_TTL },
+                    rdata.into(),
+                );
+            }
+            Err(error) => self.mistakes.push(unplaced(&key, &error.to_string())),
+        }
+    }
+
+    /// Finds the innermost zone that a name lies in.
+    fn zone_of(&self, name: &str) -> Option<String> {
+        let mut rest = name;
+        loop {
+            if self.table.dns.zones.contains_key(rest) {
+                return Some(rest.to_owned());
+            }
+            rest = rest.split_once('.')?.1;
+        }
+    }
+
+    fn name(&mut self, text: &str, key: &str) -> Option<Name> {
+        Name::of_table(text)
+            .map_err(|error| {
+                self.mistakes
+                    .push(unplaced(key, &format!("{text:?}: {error}")))
+            })
+            .ok()
+    }
+
+    fn finish(mut self) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
+        let mut zones = BTreeMap::new();
+        for (name, draft) in self.drafts {
+            match draft.finish(&self.table.dns.addresses, STABLE_TTL) {
+                Ok(contents) => drop(zones.insert(name, contents)),
+                Err(mut wrong) => self.mistakes.append(&mut wrong),
+            }
+        }
+        if self.mistakes.is_empty() {
+            Ok(zones)
+        } else {
+            Err(self.mistakes)
+        }
+    }
+}
+
+/// The file of a zone as the key path names it.
+pub(super) fn zone_key(zone: &str) -> String {
+    format!("dns.zones.{zone}")
+}
+
+/// Tells which name servers stand in the table because nobody wrote any.
+pub(super) fn has_default_ns(name: &str, zone: &ZoneTable) -> bool {
+    zone.ns.len() == 1 && zone.ns[0] == format!("ns1.{name}")
+}
+
+pub(super) fn address_type(address: &IpAddr) -> Type {
+    match address {
+        IpAddr::V4(_) => Type::A,
+        IpAddr::V6(_) => Type::AAAA,
+    }
+}
+
+pub(super) fn rdata(address: &IpAddr) -> Box<[u8]> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+/// A mistake of the table that is known by its key only.
+pub(super) fn unplaced(key: &str, message: &str) -> Diagnostic {
+    Diagnostic {
+        file: PathBuf::new(),
+        line: 1,
+        column: 1,
+        key: key.into(),
+        message: format!("no DNS name: {message}"),
+        remedy: "labels have 1 to 63 bytes, a whole name at most 253".into(),
+    }
+}

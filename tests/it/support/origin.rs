@@ -1,0 +1,357 @@
+//! An origin that records what reaches it: real sockets, a thread per connection, and answers
+//! that are chosen by the path.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/observations` | GET lists, POST adds its body as one line |
+//! | `/size/N`, `/chunked/N` | N bytes, counted or chunked |
+//! | `/echo` | the length and the sum of the bytes of the request's body |
+//! | `/wait` | nothing until [`Origin::let_go`], or until the peer is gone |
+//! | `/stall` | half of an answer, then like `/wait` |
+//! | `/status/N` | that status, without a body |
+//! | `/hop` | fields that are meant for the next hop only |
+//! | `/close` | `Connection: close` |
+//! | `/die` | none: the connection is closed after the request |
+//! | any other | the name of the side |
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// One request, as it was seen here.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) began: Instant,
+    /// When the last byte of the answer was written; `None` while it is in work.
+    pub(crate) ended: Option<Instant>,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Counts the connections of this origin.
+    pub(crate) connection: usize,
+}
+
+impl Seen {
+    /// The values of a header, joined with `|`; empty when there is none.
+    pub(crate) fn header(&self, name: &str) -> String {
+        let same = self
+            .headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
+    }
+}
+
+/// A recording origin; dropping it closes every socket.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    side: String,
+    log: Mutex<Vec<Seen>>,
+    observations: Mutex<Vec<String>>,
+    let_go: Mutex<bool>,
+    woken: Condvar,
+    sockets: Mutex<BTreeMap<usize, TcpStream>>,
+    over: AtomicBool,
+}
+
+impl Origin {
+    /// Listens on an address (`127.0.9.1:0`) as an origin of the given side.
+    pub(crate) fn start(address: &str, side: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            side: side.into(),
+            ..Shared::default()
+        });
+        let of_thread = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let Ok(stream) = stream else { continue };
+                if of_thread.over.load(Ordering::Acquire) {
+                    return;
+                }
+                let clone = stream.try_clone().unwrap();
+                of_thread.sockets.lock().unwrap().insert(number, clone);
+                let shared = Arc::clone(&of_thread);
+                std::thread::spawn(move || {
+                    // A peer that leaves in the middle is part of what is tested.
+                    let _ = serve(&shared, stream, number);
+                    shared.sockets.lock().unwrap().remove(&number);
+                });
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Every request so far, in the order of their heads.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.shared.log.lock().unwrap().clone()
+    }
+
+    /// The requests of one path.
+    pub(crate) fn seen_at(&self, path: &str) -> Vec<Seen> {
+        self.seen()
+            .into_iter()
+            .filter(|seen| seen.path == path)
+            .collect()
+    }
+
+    /// What was posted to `/observations`, in the order it came.
+    pub(crate) fn observations(&self) -> Vec<String> {
+        self.shared.observations.lock().unwrap().clone()
+    }
+
+    /// Lets every `/wait` and `/stall` go on, those to come included.
+    pub(crate) fn let_go(&self) {
+        *self.shared.let_go.lock().unwrap() = true;
+        self.shared.woken.notify_all();
+    }
+
+    /// Counts the connections whose other end is still open, at this instant.
+    pub(crate) fn open_connections(&self) -> usize {
+        let sockets = self.shared.sockets.lock().unwrap();
+        sockets.values().filter(|socket| is_open(socket)).count()
+    }
+
+    /// Closes every connection from this end, as an origin does that restarts.
+    pub(crate) fn close_connections(&self) {
+        for socket in self.shared.sockets.lock().unwrap().values() {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Release);
+        self.let_go();
+        self.close_connections();
+        // Wakes the listening thread, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Looks for the end of the stream without waiting and without taking anything.
+fn is_open(socket: &TcpStream) -> bool {
+    let peeked = peek(socket);
+    matches!(peeked, Ok(1..) | Err(std::io::ErrorKind::WouldBlock))
+}
+
+fn peek(socket: &TcpStream) -> Result<usize, std::io::ErrorKind> {
+    let socket = socket2::SockRef::from(socket);
+    let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    socket
+        .recv_with_flags(&mut byte, flags)
+        .map_err(|error| error.kind())
+}
+
+fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some((method, path, headers)) = read_head(&mut reader)? {
+        let index = {
+            let mut log = shared.log.lock().unwrap();
+            log.push(Seen {
+                began: Instant::now(),
+                ended: None,
+                method: method.clone(),
+                path: path.clone(),
+                headers: headers.clone(),
+                connection,
+            });
+            log.len() - 1
+        };
+        let body = read_body(&mut reader, &headers)?;
+        let goes_on = answer(shared, &mut stream, &method, &path, &body)?;
+        shared.log.lock().unwrap()[index].ended = Some(Instant::now());
+        if !goes_on {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+type Head = (String, String, Vec<(String, String)>);
+
+fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Ok(Some((method, path, headers)));
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+}
+
+fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> std::io::Result<Vec<u8>> {
+    let find = |name: &str| {
+        headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+    };
+    let mut body = Vec::new();
+    if find("transfer-encoding").is_some() {
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size)?;
+            let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk)?;
+            if size == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    let length = find("content-length").map_or(0, |(_, length)| length.parse().unwrap());
+    body.resize(length, 0);
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn answer(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> std::io::Result<bool> {
+    let mut parts = path.trim_start_matches('/').splitn(2, '/');
+    let (first, rest) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let number = || rest.parse::<usize>().unwrap();
+    match first {
+        "observations" => {
+            let mut list = shared.observations.lock().unwrap();
+            if method == "POST" {
+                list.push(String::from_utf8_lossy(body).into_owned());
+            }
+            let text = format!("Latest observations\n{}\n", list.join("\n"));
+            drop(list);
+            reply(shared, stream, method, "200 OK", "", text.as_bytes())?;
+        }
+        "size" => reply(shared, stream, method, "200 OK", "", &pattern(number()))?,
+        "chunked" => chunked(shared, stream, &pattern(number()))?,
+        "echo" => {
+            let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();
+            let text = format!("{} {sum}", body.len());
+            reply(shared, stream, method, "200 OK", "", text.as_bytes())?;
+        }
+        "wait" => {
+            if !wait(shared, stream) {
+                return Ok(false);
+            }
+            reply(shared, stream, method, "200 OK", "", shared.side.as_bytes())?;
+        }
+        "stall" => {
+            let head = format!("HTTP/1.1 200 OK\r\nX-Side: {}\r\n", shared.side);
+            write!(stream, "{head}Content-Length: 8\r\n\r\nhalf")?;
+            if !wait(shared, stream) {
+                return Ok(false);
+            }
+            stream.write_all(b"rest")?;
+        }
+        "status" => {
+            let side = &shared.side;
+            write!(
+                stream,
+                "HTTP/1.1 {rest} Reason\r\nX-Side: {side}\r\nETag: \"1\"\r\n\r\n"
+            )?;
+        }
+        "hop" => {
+            let hop =
+                "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nVia: 1.0 other\r\n";
+            reply(shared, stream, method, "200 OK", hop, b"hop")?;
+        }
+        "close" => {
+            reply(
+                shared,
+                stream,
+                method,
+                "200 OK",
+                "Connection: close\r\n",
+                b"close",
+            )?;
+            return Ok(false);
+        }
+        "die" => return Ok(false),
+        _ => reply(shared, stream, method, "200 OK", "", shared.side.as_bytes())?,
+    }
+    Ok(true)
+}
+
+fn reply(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    method: &str,
+    status: &str,
+    more: &str,
+    body: &[u8],
+) -> std::io::Result<()> {
+    let (side, length) = (&shared.side, body.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\nX-Side: {side}\r\nContent-Length: {length}\r\n{more}\r\n");
+    let mut bytes = head.into_bytes();
+    if method != "HEAD" {
+        bytes.extend_from_slice(body);
+    }
+    stream.write_all(&bytes)
+}
+
+fn chunked(shared: &Shared, stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
+    let side = &shared.side;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nX-Side: {side}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )?;
+    for chunk in body.chunks(5_000) {
+        write!(stream, "{:x}\r\n", chunk.len())?;
+        stream.write_all(chunk)?;
+        stream.write_all(b"\r\n")?;
+    }
+    stream.write_all(b"0\r\n\r\n")
+}
+
+/// Waits to be let go; false when the peer is gone first.
+fn wait(shared: &Shared, stream: &TcpStream) -> bool {
+    let mut let_go = shared.let_go.lock().unwrap();
+    while !*let_go {
+        if !is_open(stream) {
+            return false;
+        }
+        let look_again = Duration::from_millis(5);
+        let_go = shared.woken.wait_timeout(let_go, look_again).unwrap().0;
+    }
+    true
+}
+
+/// Bytes that differ from their neighbours, so that a shift or a gap shows.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
