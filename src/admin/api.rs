@@ -155,7 +155,8 @@ fn writer(peer: Peer) -> Result<u32, Problem> {
         Peer::Tcp => Err(Problem::new(
             StatusCode::FORBIDDEN,
             "read-only-listener",
-            "this listener is read-only: ask over the unix socket, as `pointsman flip` does",
+            "this listener is read-only: ask over the unix socket, as `pointsman flip` does on the \
+             machine of the daemon",
         )),
     }
 }

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -21,7 +19,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::peer::Peer;
-use super::problem::Problem;
 use super::scrape::Published;
 use super::{Parts, api};
 
@@ -291,19 +288,17 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopping| *stopping).await;
 }
 
-/// Lets a request through to the router, with who asks; over TCP only what changes nothing.
+/// Lets a request through to the router, with who asks: handlers that write look at it.
 async fn admit(
     router: TowerToHyperService<Router>,
     peer: Peer,
     mut request: hyper::Request<Incoming>,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if peer == Peer::Tcp && !reads {
-        let detail = "this listener is read-only: ask over the unix socket, as `pointsman flip` \
-                      does on the machine of the daemon";
-        let problem = Problem::new(StatusCode::FORBIDDEN, "read-only-listener", detail);
-        return Ok(problem.into_response());
-    }
     request.extensions_mut().insert(peer);
     router.call(request).await
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+mod tests;

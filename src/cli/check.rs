@@ -28,6 +28,9 @@ pub(super) fn check(args: &Args) -> Exit {
     let file = files::routes(args.file.as_deref());
     match load(&file) {
         Ok(table) => {
+            for warning in &table.warnings {
+                out::complain(&format!("warning: {warning}"));
+            }
             out::say(&summary(&file, &table));
             Exit::Settled
         }
@@ -54,7 +57,8 @@ pub(super) fn check(args: &Args) -> Exit {
 fn load(file: &Path) -> Result<Table, Vec<String>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| vec![format!("{}: cannot be read: {error}", file.display())])?;
-    let said = |mistakes: Vec<Diagnostic>| mistakes.iter().map(sentence).collect::<Vec<_>>();
+    let said =
+        |mistakes: Vec<Diagnostic>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let table = Table::load(file, &text, &Disk).map_err(said)?;
     zone::contents(&table, &first_positions(&table)).map_err(said)?;
     Ok(table)
@@ -70,25 +74,6 @@ fn first_positions(table: &Table) -> Positions {
         (site.name.clone(), Position { active, epoch })
     });
     Positions(positions.collect())
-}
-
-/// One mistake on one line: `routes.yaml:12:5: sites.ispot.actve: no such key; write active`.
-pub(super) fn sentence(mistake: &Diagnostic) -> String {
-    let key = match mistake.key.as_str() {
-        "" => String::new(),
-        key => format!("{key}: "),
-    };
-    let remedy = match mistake.remedy.as_str() {
-        "" => String::new(),
-        remedy => format!("; {remedy}"),
-    };
-    format!(
-        "{}:{}:{}: {key}{}{remedy}",
-        mistake.file.display(),
-        mistake.line,
-        mistake.column,
-        mistake.message
-    )
 }
 
 fn summary(file: &Path, table: &Table) -> String {
@@ -109,29 +94,5 @@ fn listed(names: &[&str]) -> String {
         0 => "none".into(),
         count if count <= SHOWN => names.join(", "),
         count => format!("{}, … ({count})", names[..SHOWN].join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistake_is_one_line_with_place_key_and_remedy() {
-        let mistake = Diagnostic {
-            file: "routes.yaml".into(),
-            line: 12,
-            column: 5,
-            key: "sites.ispot.actve".into(),
-            message: "no such key".into(),
-            remedy: "write `active`".into(),
-        };
-
-        let line = sentence(&mistake);
-
-        assert_eq!(
-            line,
-            "routes.yaml:12:5: sites.ispot.actve: no such key; write `active`"
-        );
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{app, telemetry};
 
 use super::exit::Exit;
-use super::{check, files, out};
+use super::{files, out};
 
 /// Run the daemon in the foreground.
 ///
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 pub(super) fn failed(error: app::Error) -> Exit {
     let mistakes = error.mistakes();
     for mistake in mistakes {
-        out::complain(&check::sentence(mistake));
+        out::complain(&mistake.to_string());
     }
     if !mistakes.is_empty() {
         return Exit::Usage;

@@ -18,7 +18,7 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "quiescing" => "the intent is in the journal".into(),
         "holding" => "nobody is let in; what is in flight goes on".into(),
         "draining" => format!("{in_flight} in flight…"),
-        "syncing" => "the last copy of the data".into(),
+        "syncing" => "sync hooks, if the site has any".into(),
         "checking" => format!("checking {to} once more"),
         "closing" => "reads are held and drained too".into(),
         "committing" => "the point of no return".into(),

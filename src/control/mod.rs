@@ -27,6 +27,8 @@ mod preflight;
 mod reload;
 mod rewrite;
 mod running;
+#[cfg(test)]
+pub(crate) mod standin;
 mod start;
 mod status;
 mod steps;

@@ -1,7 +1,10 @@
 //! What the command line says, and its exit codes.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 /// Runs `pointsman` in a folder, without a terminal.
 fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
@@ -98,6 +101,93 @@ fn the_socket_is_the_one_that_was_named() {
 }
 
 #[test]
+fn a_flip_ends_with_the_exit_code_of_its_outcome() {
+    for (outcome, code, sentence) in [
+        ("settled", 0, "Settled: ispot is on backup."),
+        ("moved", 8, "Moved, not confirmed"),
+        (
+            "refused",
+            3,
+            "Refused: nothing happened, ispot is still on live.",
+        ),
+        ("restored-unheld", 3, "nobody had to wait"),
+        ("restored", 4, "Restored: ispot is back on live."),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let events = format!("data: {}\n\n", flip_event(&format!("{outcome:?}")));
+        let daemon = scripted_daemon(folder.path(), vec![ACCEPTED.into(), stream(&events)]);
+
+        let output = pointsman(
+            folder.path(),
+            &["flip", "ispot", "--yes", "--socket", "d.sock"],
+        );
+
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{outcome}: {text}");
+        assert!(text.contains(sentence), "{text}");
+        assert!(text.contains("rehearsing"), "{text}");
+        daemon.join().unwrap();
+    }
+}
+
+#[test]
+fn a_flip_whose_daemon_is_lost_is_exit_code_7_and_points_to_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = format!("data: {}\n\n", flip_event("null"));
+    let script = vec![ACCEPTED.into(), stream(&events), String::new()];
+    let daemon = scripted_daemon(folder.path(), script);
+
+    let output = pointsman(
+        folder.path(),
+        &["flip", "ispot", "--yes", "--socket", "d.sock"],
+    );
+
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains("pointsman status"), "{text}");
+    assert!(text.contains("pointsman flip --cancel 7"), "{text}");
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_flip_that_meets_another_is_exit_code_5_with_the_daemons_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = r#"{"type":"about:blank","title":"Conflict","status":409,
+        "detail":"site ispot is in flip 3 already","code":"flip-in-progress"}"#;
+    let daemon = scripted_daemon(folder.path(), vec![answer("409 Conflict", problem)]);
+
+    let output = pointsman(
+        folder.path(),
+        &["flip", "ispot", "--yes", "--socket", "d.sock"],
+    );
+
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(text.contains("site ispot is in flip 3 already"), "{text}");
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = r#"{"generation":1,"file":"routes.yaml","file_problem":null,
+        "sites":[],"flips":[],"zones":[]}"#;
+    let daemon = scripted_daemon(folder.path(), vec![answer("200 OK", status)]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .args(["status", "--socket", "d.sock"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    drop(child.stdout.take());
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    daemon.join().unwrap();
+}
+
+#[test]
 fn check_of_a_good_file_is_one_line_and_exit_code_0() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
 
@@ -132,4 +222,64 @@ fn check_of_a_missing_file_is_exit_code_2() {
 
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("nosuch.yaml"), "{}", said(&output));
+}
+
+/// The answer to `POST /api/v1/flips`.
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n\
+                        content-length: 8\r\nconnection: close\r\n\r\n{\"id\":7}";
+
+/// An event of flip 7 with an outcome as JSON.
+fn flip_event(outcome: &str) -> String {
+    let event = format!(
+        r#"{{"id":7,"moves":[{{"site":"ispot","from":"live","to":"backup"}}],"epochs":[2],
+        "during":"page","who":{{"name":"alice","uid":1000,"via":"socket"}},"reason":null,
+        "began":"2026-01-02T03:04:05Z","phase":"rehearsing","outcome":{outcome},"message":null,
+        "timeline":[{{"phase":"rehearsing","at":"2026-01-02T03:04:05Z","after_ms":0}}],
+        "in_flight":0,"waiting":0}}"#
+    );
+    event.replace('\n', "")
+}
+
+fn answer(status: &str, document: &str) -> String {
+    let length = document.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{document}"
+    )
+}
+
+/// A body without a length: it ends when the connection does.
+fn stream(events: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{events}")
+}
+
+/// Listens at `d.sock` and gives one answer per connection, then is gone.
+fn scripted_daemon(folder: &Path, answers: Vec<String>) -> JoinHandle<()> {
+    let listener = UnixListener::bind(folder.join("d.sock")).unwrap();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream);
+            read_request(&mut request);
+            request.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    })
+}
+
+/// Reads a whole request, so that closing does not reset what was answered.
+fn read_request(request: &mut impl BufRead) {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        request.read_line(&mut line).unwrap();
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = Vec::new();
+    request.take(length).read_to_end(&mut body).unwrap();
 }

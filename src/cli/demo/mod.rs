@@ -132,14 +132,9 @@ fn commands(file: &Path, table: &Table, site: &Site, addresses: &Addresses) -> V
         let names = site.hosts.first().into_iter();
         let names = names.chain(site.names.first().map(|name| &name.owner));
         let mut asked: Vec<_> = names.cloned().collect();
-        asked.extend(
-            table
-                .dns
-                .zones
-                .keys()
-                .next()
-                .map(|zone| format!("{zone} SOA")),
-        );
+        let mut zones = table.dns.zones.keys();
+        let zone = zones.find(|zone| site.hosts[0].ends_with(zone.as_str()));
+        asked.extend(zone.map(|zone| format!("{zone} SOA")));
         let (server, port) = (dns.ip(), dns.port());
         format!("dig @{server} -p {port} +noall +answer {}", asked.join(" "))
     });

@@ -59,7 +59,7 @@ impl Origins {
                 };
                 let listener = bind(address).with_context(|| {
                     let (site, side) = (&site.name, &side.name);
-                    format!("`sites.{site}.sides.{side}.web[{index}]`: the demo's origin server cannot listen on {address}")
+                    format!("`sites.{site}.sides.{side}.web[{index}]`: the demo's origin server cannot listen on {address}; is another demo running?")
                 })?;
                 let mut stop = stop.clone();
                 let serving =
