@@ -7,4 +7,5 @@
 
 mod gate_loom;
 mod proxy;
+mod proxy_gates;
 mod support;
