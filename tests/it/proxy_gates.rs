@@ -129,6 +129,16 @@ fn doubt_is_the_page() {
 }
 
 #[test]
+fn a_lane_that_is_closed_without_another_is_the_page_and_an_alarm() {
+    let track = Track::lay("20.30");
+    track.gates().close();
+    assert_eq!(track.client().get(HOST, "/").unwrap().status, 503);
+    let twice = "pointsman_lane_closed_twice_total{site=\"ispot\"}";
+    assert_eq!(track.metric(twice), 1.0);
+    assert!(track.live.seen().is_empty());
+}
+
+#[test]
 fn a_listener_says_where_it_points_even_when_held() {
     let track = Track::lay("20.21");
     track.gates().hold(During::Hold);
