@@ -184,13 +184,12 @@ fn broken(error: hyper::Error) -> Failed {
     Failed::Broken(error.to_string())
 }
 
-/// What the operating system said, in the words that operators search for.
+/// What the operating system said; the commonest without its number.
 fn plain(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        std::io::ErrorKind::ConnectionReset => "connection reset".into(),
-        _ => error.to_string(),
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        return "connection refused".into();
     }
+    error.to_string()
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Record {
     }
 
     /// Notes the side that answered.
-    pub(super) fn from_side(&mut self, side: &SideName) {
+    pub(super) fn of_side(&mut self, side: &SideName) {
         self.side = Some(side.clone());
     }
 

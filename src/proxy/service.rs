@@ -92,7 +92,7 @@ impl Service {
         let (mut answer, body) = exchange
             .await
             .map_err(|none| refused(none, &found, &lane))?;
-        record.from_side(&lane.side);
+        record.of_side(&lane.side);
         forward::response(&mut answer);
         Ok((answer, body))
     }

@@ -74,9 +74,7 @@ impl Worker {
         }
         let told = self.stop.wait_for(Option::is_some).await;
         // Whoever held the other end is gone: stop at once.
-        let deadline = told
-            .map_or(None, |told| *told)
-            .unwrap_or_else(|| Instant::now());
+        let deadline = told.map_or(None, |told| *told).unwrap_or_else(Instant::now);
         for task in accepting {
             task.abort();
         }

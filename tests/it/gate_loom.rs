@@ -135,7 +135,7 @@ fn a_waiter_that_leaves_takes_nobody_elses_place() {
         let of_leaver = Arc::clone(&gate);
         let leaver = loom::thread::spawn(move || {
             let mut opened = pin!(of_leaver.opened());
-            let waker = std::task::Waker::noop();
+            let waker = Waker::noop();
             let polled = opened.as_mut().poll(&mut Context::from_waker(waker));
             assert!(matches!(polled, Poll::Pending | Poll::Ready(())));
         });

@@ -5,8 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use pointsman::proxy::Limits;
-use pointsman::site::{Access, During};
-use pointsman::switchboard::{Cut, Kind};
+use pointsman::site::During;
 
 use crate::support::client::until;
 use crate::support::origin::pattern;
@@ -209,19 +208,15 @@ fn curl_is_told_to_continue_when_its_body_is_wanted() {
 fn a_pooled_connection_that_is_gone_is_replaced_where_nothing_was_sent() {
     let track = Track::lay("20.10");
     let mut client = track.client();
-    assert_eq!(
-        client.post(HOST, "/observations", b"first").unwrap().status,
-        200
-    );
-    track.live.close_connections();
-    assert_eq!(
-        client
-            .post(HOST, "/observations", b"second")
-            .unwrap()
-            .status,
-        200
-    );
-    assert_eq!(track.live.observations(), ["first", "second"]);
+    // Whether the proxy learns of it before it takes the connection or after is a race: try both.
+    for round in 0..60 {
+        let body = format!("{round}");
+        let answer = client.post(HOST, "/observations", body.as_bytes());
+        assert_eq!(answer.unwrap().status, 200, "{round}");
+        track.live.close_connections();
+    }
+    let expected: Vec<_> = (0..60).map(|round| round.to_string()).collect();
+    assert_eq!(track.live.observations(), expected);
     assert_eq!(client.get(HOST, "/close").unwrap().text(), "close");
     assert_eq!(client.get(HOST, "/").unwrap().text(), "live");
 }
@@ -237,7 +232,8 @@ fn a_request_that_was_sent_is_never_sent_again() {
         answer.text(),
         "The site ispot cannot be reached: no answer from its side live.\n"
     );
-    assert_eq!(track.live.seen_at("/die").len(), 1);
+    let seen = track.live.seen_at("/die");
+    assert_eq!((seen.len(), seen[0].method.as_str()), (1, "GET"));
     until("the permit is back", || track.gates().in_flight() == 0);
 }
 
@@ -277,10 +273,12 @@ fn an_origin_that_does_not_answer_in_time_is_504() {
 #[test]
 fn a_client_that_leaves_frees_its_permit_after_the_socket_is_closed() {
     let track = Track::lay("20.14");
-    for path in ["/wait", "/stall"] {
+    // Many times, for the instant between the one and the other is short.
+    for round in 0..40 {
+        let path = ["/wait", "/stall"][round % 2];
         let mut client = track.client();
         client.send(&format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
-        until("the origin has it", || track.live.seen_at(path).len() == 1);
+        until("the origin has it", || track.live.seen().len() == round + 1);
         let gates = track.gates();
         assert_eq!(gates.in_flight(), 1);
         drop(client);
@@ -290,186 +288,6 @@ fn a_client_that_leaves_frees_its_permit_after_the_socket_is_closed() {
         }
         assert_eq!(track.live.open_connections(), 0, "{path}");
     }
-}
-
-#[test]
-fn held_requests_wait_and_go_to_the_new_side_only() {
-    let track = Track::lay("20.15");
-    let gates = track.gates();
-    gates.hold(During::Hold);
-    let address = track.address();
-    let waiting: Vec<_> = [Kind::Read, Kind::Write]
-        .into_iter()
-        .map(|kind| {
-            std::thread::spawn(move || {
-                let mut client = crate::support::client::Client::connect(address);
-                match kind {
-                    Kind::Read => client.get(HOST, "/held").unwrap(),
-                    Kind::Write => client.post(HOST, "/observations", b"held").unwrap(),
-                }
-            })
-        })
-        .collect();
-    until("both wait", || gates.waiting() == 2);
-    // The places of the site are taken, so the next one gets the page.
-    assert_eq!(track.client().get(HOST, "/third").unwrap().status, 503);
-    let full = "pointsman_hold_evicted_total{reason=\"full\",site=\"ispot\"}";
-    assert_eq!(track.metric(full), 1.0);
-    track.flip("backup", 2, During::Hold);
-    for answer in waiting {
-        assert_eq!(answer.join().unwrap().header("x-side"), "backup");
-    }
-    assert!(track.live.seen().is_empty());
-    assert_eq!(track.backup.observations(), ["held"]);
-    assert_eq!(gates.waiting(), 0);
-}
-
-#[test]
-fn a_hold_ends_with_the_page_after_its_time() {
-    let track = Track::lay_with("20.16", Limits::default(), |site, _| {
-        site.flip.hold_for = Duration::from_millis(50);
-    });
-    track.gates().hold(During::Hold);
-    assert_eq!(track.client().get(HOST, "/").unwrap().status, 503);
-    let timeout = "pointsman_hold_evicted_total{reason=\"timeout\",site=\"ispot\"}";
-    assert_eq!(track.metric(timeout), 1.0);
-    track.gates().release();
-    assert_eq!(track.client().get(HOST, "/").unwrap().text(), "live");
-}
-
-#[test]
-fn a_held_client_that_leaves_gives_its_place_back() {
-    let track = Track::lay("20.17");
-    let gates = track.gates();
-    gates.hold(During::Hold);
-    let mut client = track.client();
-    client.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
-    until("it waits", || gates.waiting() == 1);
-    drop(client);
-    until("it has left", || gates.waiting() == 0);
-}
-
-#[test]
-fn the_page_is_html_for_browsers_and_text_for_programs() {
-    let track = Track::lay("20.18");
-    track.gates().hold(During::Page);
-    let mut client = track.client();
-    client.send(&format!(
-        "GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html,*/*;q=0.8\r\n\r\n"
-    ));
-    let html = client.answer("GET").unwrap();
-    assert_eq!(html.status, 503);
-    assert_eq!(html.header("retry-after"), "7");
-    assert_eq!(html.header("cache-control"), "no-store");
-    assert_eq!(html.header("content-type"), "text/html; charset=utf-8");
-    assert!(html.text().starts_with("<!doctype html>") && html.text().contains(HOST));
-    let text = client.get(HOST, "/").unwrap();
-    assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
-    assert!(
-        text.text().ends_with("Please try again in 7 s.\n"),
-        "{}",
-        text.text()
-    );
-    track.gates().release();
-    assert_eq!(
-        client.get(HOST, "/").unwrap().text(),
-        "live",
-        "the connection was kept"
-    );
-}
-
-#[test]
-fn read_only_pauses_writes_and_maintenance_everything() {
-    let read_only = Track::lay_with("20.19", Limits::default(), |_, words| {
-        words.access = Access::ReadOnly;
-    });
-    assert_eq!(read_only.client().get(HOST, "/").unwrap().text(), "live");
-    let paused = read_only
-        .client()
-        .post(HOST, "/observations", b"x")
-        .unwrap();
-    assert_eq!(paused.status, 503);
-    assert!(
-        paused.text().contains("Writing is paused"),
-        "{}",
-        paused.text()
-    );
-    assert!(read_only.live.observations().is_empty());
-    assert_eq!(read_only.client().get(HOST, "/shut/x").unwrap().status, 503);
-    assert_eq!(
-        read_only.client().get(HOST, "/shutter").unwrap().status,
-        200
-    );
-}
-
-#[test]
-fn doubt_is_the_page() {
-    let track = Track::lay("20.20");
-    track.publish(None, 1);
-    assert_eq!(track.client().get(HOST, "/").unwrap().status, 503);
-    assert!(track.live.seen().is_empty() && track.backup.seen().is_empty());
-}
-
-#[test]
-fn a_listener_says_where_it_points_even_when_held() {
-    let track = Track::lay("20.21");
-    track.gates().hold(During::Hold);
-    let answer = track.client().get(HOST, "/.well-known/pointsman").unwrap();
-    assert_eq!(
-        answer.text(),
-        "{\"site\":\"ispot\",\"side\":\"live\",\"epoch\":1,\"generation\":1}\n"
-    );
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(
-        track
-            .client()
-            .get("x.example", "/.well-known/pointsman")
-            .unwrap()
-            .status,
-        404
-    );
-}
-
-#[test]
-fn a_confirmed_flip_leaves_no_connection_to_the_old_side() {
-    let track = Track::lay("20.22");
-    let mut clients: Vec<_> = (0..8).map(|_| track.client()).collect();
-    for client in &mut clients {
-        assert_eq!(client.get(HOST, "/").unwrap().text(), "live");
-    }
-    assert!(track.live.open_connections() > 0, "connections are pooled");
-    track.flip("backup", 2, During::Hold);
-    assert_eq!(track.live.open_connections(), 0);
-    for client in &mut clients {
-        assert_eq!(client.get(HOST, "/").unwrap().text(), "backup");
-    }
-    assert_eq!(
-        track.metric("pointsman_stale_epoch_requests_total{site=\"ispot\"}"),
-        0.0
-    );
-}
-
-#[test]
-fn a_cut_ends_what_is_in_flight_of_its_kind() {
-    let track = Track::lay("20.23");
-    let (mut reader, mut writer) = (track.client(), track.client());
-    reader.send(&format!("GET /wait HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
-    writer.send(&format!(
-        "POST /wait HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n"
-    ));
-    until("both are there", || track.live.seen_at("/wait").len() == 2);
-    let gates = track.gates();
-    gates.hold(During::Page);
-    gates.order_cut(Cut::Reads);
-    track.nudge();
-    assert_eq!(reader.answer("GET").unwrap().status, 503);
-    until("the read's permit is back", || gates.reads.in_flight() == 0);
-    assert_eq!(gates.writes.in_flight(), 1);
-    gates.order_cut(Cut::Everything);
-    track.nudge();
-    assert_eq!(writer.answer("POST").unwrap().status, 503);
-    until("the write's permit is back", || gates.in_flight() == 0);
-    assert_eq!(track.live.open_connections(), 0);
 }
 
 #[test]

@@ -269,3 +269,63 @@ impl Chunks for OriginBody {
         self.incoming.is_end_stream()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::proxy::head::{Headers, Version};
+    use crate::proxy::pool::Pools;
+    use crate::site::{Epoch, SideName, SiteName};
+    use crate::switchboard::{Gates, Lane};
+
+    #[test]
+    fn a_body_comes_back_when_the_origin_was_gone_before_the_first_byte() -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let address = listener.local_addr()?;
+            let origin = OriginAddr {
+                host: address.ip().to_string(),
+                port: address.port(),
+            };
+            let lane = Lane {
+                site: SiteName::new("ispot"),
+                side: SideName::new("live"),
+                epoch: Epoch(1),
+                origins: vec![origin.clone()],
+                gates: Arc::new(Gates::default()),
+            };
+            let pools = Rc::new(Pools::default());
+            let line = Line::connect(&origin, pools.home(&lane, &origin)).await?;
+            let (peer, _) = listener.accept()?;
+            let mut bell = TcpStream::connect(address).await?;
+            let (mut ringer, _) = listener.accept()?;
+            tokio::task::yield_now().await;
+            // One turn of the event loop learns of both, and wakes us before the line's task.
+            peer.shutdown(Shutdown::Both)?;
+            ringer.write_all(b"!")?;
+            bell.read_u8().await?;
+            assert!(!line.is_closed(), "the line does not know yet");
+            let head = RequestHead {
+                method: http::Method::POST,
+                target: "/".into(),
+                authority: None,
+                version: Version::Http11,
+                headers: Headers::default(),
+            };
+            let body = Body::Full("whole".into());
+            let sent = line.send(&head, body, Duration::from_secs(10)).await;
+            let back = matches!(&sent, Err(Failure::NotSent(Body::Full(b))) if b == "whole");
+            assert!(back, "the body is lost");
+            Ok(())
+        })
+    }
+}

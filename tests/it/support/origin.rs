@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) began: Instant,
-    /// When the last byte of the answer was written; `None` while it is in work.
+    /// When the last write of the answer began, for its peer may go on before it returns; `None`
+    /// while it is in work.
     pub(crate) ended: Option<Instant>,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -157,9 +158,13 @@ fn peek(socket: &TcpStream) -> Result<usize, std::io::ErrorKind> {
         .map_err(|error| error.kind())
 }
 
-fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) -> std::io::Result<()> {
+fn serve(shared: &Shared, stream: TcpStream, connection: usize) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
+    let mut stream = Noted {
+        stream,
+        last_write: Instant::now(),
+    };
     while let Some((method, path, headers)) = read_head(&mut reader)? {
         let index = {
             let mut log = shared.log.lock().unwrap();
@@ -175,12 +180,29 @@ fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) -> std::io::
         };
         let body = read_body(&mut reader, &headers)?;
         let goes_on = answer(shared, &mut stream, &method, &path, &body)?;
-        shared.log.lock().unwrap()[index].ended = Some(Instant::now());
+        shared.log.lock().unwrap()[index].ended = Some(stream.last_write);
         if !goes_on {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// A socket that notes when it was last written to.
+struct Noted {
+    stream: TcpStream,
+    last_write: Instant,
+}
+
+impl Write for Noted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.last_write = Instant::now();
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 type Head = (String, String, Vec<(String, String)>);
@@ -238,7 +260,7 @@ fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> std::io
 
 fn answer(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: &mut Noted,
     method: &str,
     path: &str,
     body: &[u8],
@@ -264,7 +286,7 @@ fn answer(
             reply(shared, stream, method, "200 OK", "", text.as_bytes())?;
         }
         "wait" => {
-            if !wait(shared, stream) {
+            if !wait(shared, &stream.stream) {
                 return Ok(false);
             }
             reply(shared, stream, method, "200 OK", "", shared.side.as_bytes())?;
@@ -272,7 +294,7 @@ fn answer(
         "stall" => {
             let head = format!("HTTP/1.1 200 OK\r\nX-Side: {}\r\n", shared.side);
             write!(stream, "{head}Content-Length: 8\r\n\r\nhalf")?;
-            if !wait(shared, stream) {
+            if !wait(shared, &stream.stream) {
                 return Ok(false);
             }
             stream.write_all(b"rest")?;
@@ -308,7 +330,7 @@ fn answer(
 
 fn reply(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: &mut Noted,
     method: &str,
     status: &str,
     more: &str,
@@ -324,7 +346,7 @@ fn reply(
     stream.write_all(&bytes)
 }
 
-fn chunked(shared: &Shared, stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
+fn chunked(shared: &Shared, stream: &mut Noted, body: &[u8]) -> std::io::Result<()> {
     let side = &shared.side;
     write!(
         stream,
