@@ -7,8 +7,9 @@ use crate::table::{Diagnostic, Table};
 use crate::zone;
 
 use super::exit::Exit;
-use super::files::{self, Disk};
+use super::files;
 use super::out;
+use crate::control::Disk;
 
 /// Check a route table without running anything.
 ///

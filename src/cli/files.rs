@@ -1,9 +1,6 @@
 //! Finding and reading routes.yaml and what it names.
 
-use std::io;
 use std::path::{Path, PathBuf};
-
-use crate::table::ReadFile;
 
 /// Where the file is looked for when none is named, in this order.
 const DEFAULTS: [&str; 2] = ["routes.yaml", "/etc/pointsman/routes.yaml"];
@@ -13,14 +10,4 @@ pub(super) fn routes(named: Option<&Path>) -> PathBuf {
     let found = || DEFAULTS.iter().map(Path::new).find(|path| path.exists());
     let default = || found().unwrap_or(Path::new(DEFAULTS[0]));
     named.unwrap_or_else(default).to_owned()
-}
-
-/// Reads files from the disk.
-#[derive(Debug)]
-pub(super) struct Disk;
-
-impl ReadFile for Disk {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(path)
-    }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::table::Table;
 
-use super::files::{self, Disk};
+use super::files;
+use crate::control::Disk;
 
 /// Names the socket, when `--socket` does not.
 const VARIABLE: &str = "POINTSMAN_SOCKET";

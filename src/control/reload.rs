@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::flip::Flip;
 use crate::site::{Position, Positions, SideName, SiteName, Via, Who};
 use crate::switchboard::{SiteView, Snapshot};
-use crate::table::{ReadFile, Table};
+use crate::table::{Diagnostic, Diff, ReadFile, Table};
 
 use super::actor::Actor;
 use super::handle::FlipRequest;
@@ -65,17 +65,13 @@ impl Actor {
             .map_err(|error| error.to_string())?
             .uid();
         let text = Disk.read(&self.file).map_err(|error| error.to_string())?;
-        let table = Table::load(&self.file, &text, &Disk).map_err(|mistakes| {
-            mistakes
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
-        })?;
-        self.accept(&table)?;
-        if !same_but_words(&self.table, &table) {
+        let table =
+            Table::load(&self.file, &text, &Disk).map_err(|mistakes| in_words(&mistakes))?;
+        let diff = Diff::between(&self.table, &table, &self.file, &text);
+        self.accept(&table, &diff)?;
+        if diff.rest || access_differs(&self.table, &diff) {
             self.publish_table(table)?;
-        } else if self.table.words != table.words {
+        } else {
             self.table = Arc::new(table);
         }
         self.ask_for_words(owner);
@@ -83,12 +79,9 @@ impl Actor {
     }
 
     /// Says why a sound table cannot be taken as things stand.
-    fn accept(&self, table: &Table) -> Result<(), String> {
-        if self.table.listen != table.listen {
-            return Err("a changed `listen` needs a restart".into());
-        }
-        if self.table.state != table.state {
-            return Err("a changed `state` needs a restart".into());
+    fn accept(&self, table: &Table, diff: &Diff) -> Result<(), String> {
+        if !diff.restart.is_empty() {
+            return Err(in_words(&diff.restart));
         }
         sides_are_there(table, &self.ledger.sites)?;
         for running in self.flips.values() {
@@ -295,20 +288,20 @@ impl Actor {
     }
 }
 
-/// Tells whether two tables differ at most in what `active` and `reason` say.
-fn same_but_words(one: &Table, other: &Table) -> bool {
-    let accesses = |table: &Table| {
-        table
-            .words
-            .iter()
-            .map(|(site, words)| (site.clone(), words.access))
-            .collect::<Vec<_>>()
-    };
-    one.listen == other.listen
-        && one.state == other.state
-        && one.dns == other.dns
-        && one.sites == other.sites
-        && accesses(one) == accesses(other)
+/// Joins mistakes, one to a line.
+fn in_words(mistakes: &[Diagnostic]) -> String {
+    mistakes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn access_differs(old: &Table, diff: &Diff) -> bool {
+    let before = |site| old.words.get(site).map(|words| words.access);
+    diff.words
+        .iter()
+        .any(|(site, words)| before(site) != Some(words.access))
 }
 
 /// Says which site's journalled active side a table does not have, or which new site has no word.

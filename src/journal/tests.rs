@@ -60,7 +60,11 @@ fn a_commit_moves_the_site_its_epoch_its_word_and_its_zones_together() {
         digest: u64::MAX,
     };
     journal
-        .commit(FlipId(1), &[zone.clone()], Timestamp::UNIX_EPOCH)
+        .commit(
+            FlipId(1),
+            std::slice::from_ref(&zone),
+            Timestamp::UNIX_EPOCH,
+        )
         .expect("written");
     drop(journal);
 

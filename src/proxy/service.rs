@@ -125,6 +125,8 @@ impl Service {
             match lane.gates.enter(kind) {
                 Entry::Admitted(permit) => return Ok(Admission::To(found, lane, permit)),
                 Entry::Held => {
+                    // Whoever waited has reason to meet a closed lane: that of the flip.
+                    closed_before = false;
                     let since = *held_since.get_or_insert_with(Instant::now);
                     self.wait(&found, &lane, kind, since).await?;
                 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::flips::Stage;
 use crate::support::client::Client;
 use crate::support::daemon::OneSite;
 use crate::support::origin::{Origin, Seen};
+use crate::support::stage::Stage;
 use crate::support::wait::until;
 
 const CONNECTIONS: usize = 64;
@@ -76,8 +76,8 @@ fn client(address: std::net::SocketAddr, number: usize, tally: &Tally, over: &At
     }
 }
 
-/// A span in which one side was at work.
-fn spans(origin: &Origin) -> Vec<Seen> {
+/// The requests of users: all but our own checks.
+fn users(origin: &Origin) -> Vec<Seen> {
     let users = |seen: &Seen| !seen.header("user-agent").starts_with("pointsman");
     origin.seen().into_iter().filter(users).collect()
 }
@@ -101,6 +101,39 @@ fn overlaps(one: &[Seen], other: &[Seen]) -> usize {
     both
 }
 
+/// The times between an acknowledgement and the next flip: only the named side may serve then.
+struct Rest {
+    side: &'static str,
+    acknowledged: Instant,
+    next_flip: Instant,
+}
+
+/// Flips to and fro, and lets each side serve for a while.
+fn flip_to_and_fro(stage: &Stage, during: &str) -> Vec<Rest> {
+    let mut rests = Vec::new();
+    for turn in 0..flips() {
+        let side = if turn % 2 == 0 { "backup" } else { "live" };
+        let (code, said) = stage.place.flip(side);
+        let acknowledged = Instant::now();
+        assert_eq!(code, 0, "{during}, flip {turn}: {said}");
+        let new = if side == "backup" {
+            &stage.backup
+        } else {
+            &stage.live
+        };
+        let before = new.seen().len();
+        until("the new side serves", || {
+            (new.seen().len() > before + 200).then_some(())
+        });
+        rests.push(Rest {
+            side,
+            acknowledged,
+            next_flip: Instant::now(),
+        });
+    }
+    rests
+}
+
 fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
     let flip = if during == "hold" {
         "{during: hold, hold: {for: 20s, requests: 1000}}"
@@ -120,47 +153,40 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
             std::thread::spawn(move || client(address, number, &tally, &over))
         })
         .collect();
-    let mut rests = Vec::new();
-    for turn in 0..flips() {
-        let to = if turn % 2 == 0 { "backup" } else { "live" };
-        let (code, said) = stage.place.flip(to);
-        let acknowledged = Instant::now();
-        assert_eq!(code, 0, "{during}, flip {turn}: {said}");
-        let new = if to == "backup" {
-            &stage.backup
-        } else {
-            &stage.live
-        };
-        let before = new.seen().len();
-        until("the new side serves", || {
-            (new.seen().len() > before + 200).then_some(())
-        });
-        rests.push((to, acknowledged, Instant::now()));
-    }
+    let rests = flip_to_and_fro(&stage, during);
     over.store(true, Ordering::Release);
     for client in clients {
         client.join().unwrap();
     }
-    let (live, backup) = (spans(&stage.live), spans(&stage.backup));
-    for (to, acknowledged, next_flip) in rests {
-        let old = if to == "backup" { &live } else { &backup };
-        let stale = old
-            .iter()
-            .filter(|seen| acknowledged < seen.began && seen.began < next_flip);
+    assert_one_side(&stage, during, &rests);
+    assert_nothing_lost(&stage, during, &tally);
+    (stage, tally)
+}
+
+fn assert_one_side(stage: &Stage, during: &str, rests: &[Rest]) {
+    let (live, backup) = (users(&stage.live), users(&stage.backup));
+    assert!(
+        live.len() > 1000 && backup.len() > 1000,
+        "{during}: too little load to show anything"
+    );
+    for rest in rests {
+        let old = if rest.side == "backup" {
+            &live
+        } else {
+            &backup
+        };
+        let span = rest.acknowledged..rest.next_flip;
+        let stale = old.iter().filter(|seen| span.contains(&seen.began)).count();
         assert_eq!(
-            stale.count(),
-            0,
-            "{during}: {to} was acknowledged, the old side was reached"
+            stale, 0,
+            "{during}: {} was acknowledged, the old side reached",
+            rest.side
         );
     }
     assert_eq!(
         overlaps(&live, &backup),
         0,
         "{during}: both sides in work at once"
-    );
-    assert!(
-        live.len() > 100 && backup.len() > 100,
-        "{during}: too little load to show anything"
     );
     let stale = stage
         .place
@@ -169,31 +195,28 @@ fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
         stale.is_none_or(|count| count == 0.0),
         "{during}: {stale:?}"
     );
-    let kept: BTreeSet<String> = [stage.live.observations(), stage.backup.observations()]
-        .concat()
-        .into_iter()
-        .collect();
+}
+
+fn assert_nothing_lost(stage: &Stage, during: &str, tally: &Tally) {
+    let kept = [stage.live.observations(), stage.backup.observations()].concat();
+    let once: BTreeSet<String> = kept.iter().cloned().collect();
+    assert_eq!(kept.len(), once.len(), "{during}: a write arrived twice");
     let written = tally.written.lock().unwrap();
     assert!(
-        written.is_subset(&kept),
+        written.is_subset(&once),
         "{during}: an answered write is on neither side"
     );
-    drop(written);
-    (stage, tally)
 }
 
 #[test]
 fn with_hold_no_request_fails_while_the_site_flips() {
-    let (stage, tally) = flip_under_load("hold");
+    let (_stage, tally) = flip_under_load("hold");
     assert_eq!(*tally.failed.lock().unwrap(), Vec::<String>::new());
     assert_eq!(
         tally.pages.load(Ordering::Relaxed),
         0,
         "nobody saw the page"
     );
-    let twice = [stage.live.observations(), stage.backup.observations()].concat();
-    let once: BTreeSet<&String> = twice.iter().collect();
-    assert_eq!(twice.len(), once.len(), "a write arrived twice");
     println!(
         "hold: {} served, 0 failed",
         tally.served.load(Ordering::Relaxed)

@@ -6,7 +6,9 @@
 )]
 
 mod cli;
+mod demo;
 mod dns;
+mod doubt;
 mod ferret;
 mod flips;
 mod gate_loom;

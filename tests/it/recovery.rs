@@ -1,8 +1,12 @@
 //! kill -9 in each phase: the site is where the journal says, and no flip starts by itself.
 
-use crate::flips::Stage;
-use crate::support::daemon::{OneSite, Place};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
 use crate::support::origin::Origin;
+use crate::support::stage::Stage;
 use crate::support::wait::until;
 
 /// Where a flip is stopped, what its row must say then, and where the site must be afterwards.
@@ -32,110 +36,130 @@ fn row(place: &Place) -> Option<String> {
         .ok()
 }
 
-fn killed_at(failpoint: &str, journalled: Option<&str>, side: &str, by_file: bool) {
-    let place = Place::new();
-    place.write(&OneSite {
-        checks: CHECK,
-        ..OneSite::default()
-    });
-    let live = Origin::start(&place.origin("live"), "live");
-    let backup = Origin::start(&place.origin("backup"), "backup");
-    let daemon = place.start_with(&[("POINTSMAN_FAILPOINT", failpoint)]);
-    let asked = if by_file {
-        place.sed("s/active: live/active: backup/");
-        None
-    } else {
-        let file = place.state().join("admin.sock");
-        let mut command = std::process::Command::new(crate::support::daemon::POINTSMAN);
-        command
-            .args(["flip", "ispot", "--to", "backup", "--yes", "--socket"])
-            .arg(file);
-        Some(crate::support::daemon::Daemon::spawn(&mut command))
-    };
-    daemon.until_said("failpoint reached");
-    daemon.kill();
-    drop(asked);
-    assert_eq!(
-        row(&place).as_deref(),
-        journalled,
-        "{failpoint}: the row before the start"
-    );
-    if journalled.is_none() {
-        let seen = backup.seen();
-        assert!(
-            seen.iter().all(|request| request.path == "/fit"),
-            "{failpoint}: {seen:?}"
-        );
-    }
-    let checked = backup.seen().len();
+/// How a flip is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Edit,
+    Command,
+}
 
-    let daemon = place.start();
-    let (code, first) = place.curl("/", &[]);
-    // A word that was edited and never journalled is a request at start, as it should be.
-    let is_asked_again = by_file && journalled.is_none();
-    if is_asked_again {
-        assert_eq!(place.flip_ended(1)["outcome"], "settled", "{failpoint}");
-    } else {
+/// A case: where the flip is stopped, its row then, and the side that serves afterwards.
+struct Case {
+    failpoint: &'static str,
+    journalled: Option<&'static str>,
+    side: &'static str,
+    by: By,
+}
+
+impl Case {
+    /// Starts a flip, kills the daemon where the case says, and looks at what is left.
+    fn kill(&self, place: &Place, backup: &Origin) {
+        let daemon = place.start_with(&[("POINTSMAN_FAILPOINT", self.failpoint)]);
+        let _asked = match self.by {
+            By::Edit => {
+                place.sed("s/active: live/active: backup/");
+                None
+            }
+            By::Command => {
+                let mut flip = Command::new(POINTSMAN);
+                flip.args(["flip", "ispot", "--to", "backup", "--yes", "--socket"]);
+                Some(Daemon::spawn(flip.arg(place.state().join("admin.sock"))))
+            }
+        };
+        daemon.until_said("failpoint reached");
+        daemon.kill();
         assert_eq!(
-            (code, first.as_str()),
-            (200, side),
-            "{failpoint}: the first answer"
+            row(place).as_deref(),
+            self.journalled,
+            "the row before the start"
         );
+        if self.journalled.is_none() {
+            let seen = backup.seen();
+            assert!(
+                seen.iter().all(|request| request.path == "/fit"),
+                "{seen:?}"
+            );
+        }
+    }
+
+    /// After the restart the site is where the journal says, and no flip starts by itself.
+    fn assert_recovered(&self, place: &Place, checks_before: usize, backup: &Origin) {
+        let (code, first) = place.curl("/", &[]);
+        assert_eq!((code, first.as_str()), (200, self.side), "the first answer");
         let site = place.site();
-        assert_eq!(site["active"], side, "{failpoint}: {site}");
-        assert_eq!(
-            site["flip"],
-            serde_json::Value::Null,
-            "{failpoint}: none starts by itself"
-        );
-        let wanted = if side == "backup" || by_file {
+        assert_eq!(site["active"], self.side, "{site}");
+        assert_eq!(site["flip"], Value::Null, "none starts by itself: {site}");
+        let word = if self.side == "backup" || self.by == By::Edit {
             "backup"
         } else {
             "live"
         };
-        assert_eq!(place.word(), wanted, "{failpoint}: the word of the file");
-        assert_eq!(site["diverged"], wanted != side, "{failpoint}: {site}");
-        let last = if side == "backup" {
-            "settled"
-        } else {
-            "restored"
-        };
-        let flips = place
+        assert_eq!(place.word(), word, "the word of the file");
+        assert_eq!(site["diverged"], word != self.side, "{site}");
+        let count = "SELECT count(*) FROM flips";
+        let flips: u64 = place
             .journal()
-            .query_row("SELECT count(*) FROM flips", [], |row| row.get(0));
+            .query_row(count, [], |row| row.get(0))
+            .unwrap();
         assert_eq!(
             flips,
-            Ok(u64::from(journalled.is_some())),
-            "{failpoint}: flips journalled"
+            u64::from(self.journalled.is_some()),
+            "flips journalled"
         );
-        if journalled.is_some() {
-            assert_eq!(
-                row(&place).as_deref(),
-                Some(last),
-                "{failpoint}: how it ended"
-            );
+        if self.journalled.is_some() {
+            let ended = if self.side == "backup" {
+                "settled"
+            } else {
+                "restored"
+            };
+            assert_eq!(row(place).as_deref(), Some(ended), "how it ended");
         }
-        let asked = backup.seen_at("/fit").len();
-        assert!(
-            asked <= checked,
-            "{failpoint}: the checks ran again: a flip has started"
+        assert_eq!(
+            backup.seen_at("/fit").len(),
+            checks_before,
+            "no check ran: no flip began"
         );
     }
-    // The other side still takes a flip: nothing is stuck.
-    let to = if place.site()["active"] == "live" {
-        "backup"
-    } else {
-        "live"
-    };
-    let (code, said) = place.flip(to);
-    assert_eq!(code, 0, "{failpoint}: {said}");
-    drop((daemon, live));
+
+    fn run(&self) {
+        println!("killed at {}", self.failpoint);
+        let place = Place::new();
+        place.write(&OneSite {
+            checks: CHECK,
+            ..OneSite::default()
+        });
+        let _live = Origin::start(&place.origin("live"), "live");
+        let backup = Origin::start(&place.origin("backup"), "backup");
+        self.kill(&place, &backup);
+        let checks_before = backup.seen_at("/fit").len();
+        let _daemon = place.start();
+        if self.by == By::Edit && self.journalled.is_none() {
+            // A word that was never journalled as read is a request at start, as it should be.
+            assert_eq!(place.flip_ended(1)["outcome"], "settled");
+        } else {
+            self.assert_recovered(&place, checks_before, &backup);
+        }
+        let other = if place.site()["active"] == "live" {
+            "backup"
+        } else {
+            "live"
+        };
+        let (code, said) = place.flip(other);
+        assert_eq!(code, 0, "nothing is stuck: {said}");
+    }
 }
 
 #[test]
 fn killed_in_any_phase_a_flip_from_the_command_line_leaves_the_side_the_journal_says() {
     for (failpoint, journalled, side) in PLACES {
-        killed_at(failpoint, journalled, side, false);
+        let by = By::Command;
+        Case {
+            failpoint,
+            journalled,
+            side,
+            by,
+        }
+        .run();
     }
 }
 
@@ -144,7 +168,14 @@ fn killed_in_any_phase_a_flip_from_an_edit_leaves_the_side_the_journal_says() {
     for (failpoint, journalled, side) in PLACES {
         // An edited word already says where the site goes: there is nothing to rewrite.
         if failpoint != "rewriting" {
-            killed_at(failpoint, journalled, side, true);
+            let by = By::Edit;
+            Case {
+                failpoint,
+                journalled,
+                side,
+                by,
+            }
+            .run();
         }
     }
 }

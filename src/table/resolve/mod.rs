@@ -1,4 +1,9 @@
 //! Resolve: from the tree to a table, part by part, with every mistake on the way.
+//!
+//! For: meaning, once the keys are known to be right: names that must exist, values in their
+//! ranges, defaults. Not for: syntax and unknown keys, which `tree` and `schema` have dealt with.
+//! A part that is wrong is reported and left out, so that the parts after it are looked at too.
+//! Nothing is read here but through the [`ReadFile`] passed in. Proved by `tests/it/mistakes.rs`.
 
 mod dns;
 mod names;

@@ -1,0 +1,144 @@
+//! What stands in the way of a start or a flip: each is a clear error, and nobody is misled.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
+use crate::support::origin::Origin;
+use crate::support::stage::Stage;
+use crate::support::wait::until;
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_a_clear_error() {
+    let stage = Stage::with(&OneSite::default());
+    let second = stage
+        .place
+        .pointsman(&["run", &stage.place.file().display().to_string()]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success());
+    assert!(
+        said.contains("state:") && said.contains("another pointsman"),
+        "{said}"
+    );
+    assert_eq!(stage.place.curl("/", &[]).1, "live", "the first goes on");
+}
+
+#[test]
+fn a_busy_port_is_a_clear_error_that_names_the_key() {
+    let place = Place::new();
+    place.write(&OneSite::default());
+    let _taken = std::net::TcpListener::bind(place.http()).unwrap();
+    let done = place.pointsman(&["run", &place.file().display().to_string()]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(!done.status.success());
+    assert!(
+        said.contains("listen.http") && said.contains(&place.http()),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_rewritten_refuses_a_flip_in_rehearsing_with_the_remedy() {
+    // Root may write everywhere, so the daemon runs as somebody else when the tests are root's.
+    let place = Place::new();
+    place.write(&OneSite::default());
+    let live = Origin::start(&place.origin("live"), "live");
+    let backup = Origin::start(&place.origin("backup"), "backup");
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    std::fs::create_dir(place.state()).unwrap();
+    let mut command;
+    if is_root {
+        let program = place.path().join("pointsman");
+        std::fs::copy(POINTSMAN, &program).unwrap();
+        for (mode, path) in [
+            ("711", place.path()),
+            ("777", &place.state()),
+            ("755", &program),
+        ] {
+            assert!(
+                Command::new("chmod")
+                    .arg(mode)
+                    .arg(path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(program);
+    } else {
+        let etc = place.path().join("etc");
+        assert!(
+            Command::new("chmod")
+                .arg("555")
+                .arg(etc)
+                .status()
+                .unwrap()
+                .success()
+        );
+        command = Command::new(POINTSMAN);
+    }
+    let _daemon = Daemon::spawn(command.arg("run").arg(place.file()));
+    until("the daemon serves", || place.status_json());
+    let (code, said) = place.flip("backup");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("leave `active:` out"), "{said}");
+    assert_eq!(place.curl("/", &[]).1, "live");
+    assert!(backup.seen().is_empty(), "it was not even asked");
+    let writable = Command::new("chmod")
+        .arg("755")
+        .arg(place.path().join("etc"))
+        .status();
+    assert!(writable.unwrap().success());
+    drop(live);
+}
+
+#[test]
+fn a_missing_journal_in_a_used_state_directory_is_doubt_and_gives_the_page() {
+    let Stage {
+        place,
+        live,
+        backup,
+        daemon,
+    } = Stage::with(&OneSite::default());
+    assert_eq!(place.flip("backup").0, 0);
+    daemon.kill();
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(place.state().join(file));
+    }
+    let before = (live.seen().len(), backup.seen().len());
+    let _daemon = place.start();
+    let (code, body) = place.curl("/", &[]);
+    assert_eq!(code, 503, "{body}");
+    let site = place.site();
+    assert_eq!(site["active"], Value::Null);
+    let problem = site["problem"].as_str().unwrap().to_owned();
+    assert!(
+        problem.contains("journal.db") && problem.contains("backup"),
+        "{problem}"
+    );
+    let answer = Command::new("dig")
+        .args([
+            "+norec",
+            "-p",
+            "8053",
+            &format!("@{}", place.ip),
+            "db.ispot.example",
+            "A",
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&answer.stdout).contains("SERVFAIL"),
+        "{answer:?}"
+    );
+    assert_ne!(place.flip("live").0, 0, "no flip starts");
+    assert_eq!(
+        (live.seen().len(), backup.seen().len()),
+        before,
+        "nobody was let through"
+    );
+}
