@@ -5,17 +5,18 @@
 //! does it and feeds the result back.
 //!
 //! ```text
-//! Rehearsing ══> Quiescing ══> Holding ══> Draining ══> Syncing ══> Checking ══> Closing
-//!     │              │            │           │            │           │            │
-//!     │              └────────────┴───────────┴────────────┴───────────┴────────────┤
-//!     v                                                                             │
-//!  Refused                        Restoring ──> Restored <────────┐                 │
-//!                                     ^                           │                 ║
-//!                                     ├───────────────────────────┼─────────────────┤
-//!                                     │ aborted, fsynced          │ not written     ║
-//!                                  Aborting <──unknown── Committing <═══════════════╝
-//!                                                             ║ the point of no return
-//!            Settled <══ Settling <══ Confirming <══ Publishing
+//! Rehearsing ═> Quiescing ═> Holding ═> Draining ═> Syncing ═> Checking ═> Closing ═> Committing
+//!     │             │           │          │           │          │           │        ║  │  │
+//!     │             └───────────┴──────────┴───────────┴──────────┴───────────┤        ║  │  │
+//!     │ refused                                                               v        ║  │  │
+//!     │                                             Restored <── Restoring <──┴────────╫──┘  │
+//!     │                                                              ^    not written  ║     │
+//!     │                                                     aborted, │                 ║     │
+//!     v                                                      fsynced └── Aborting <────╫─────┘
+//!  Settling ──> Refused                                                       unknown  ║
+//!     ^ ╚═════> Settled, or Moved                                                      ║
+//!     ╚═══════════════════ Confirming <═══════════ Publishing <════════════════════════╝
+//!                                                              the point of no return
 //! ```
 //!
 //! Double lines are the usual road. Before the commit every failure and every cancel leads back to
@@ -267,6 +268,7 @@ impl Flip {
             Self::Aborting(_) => "unknown",
             Self::Publishing(_) => "publishing",
             Self::Confirming(_) => "confirming",
+            Self::Settling(settling) if settling.ending.outcome == Outcome::Refused => "refusing",
             Self::Settling(_) => "settling",
             Self::Restoring(_) => "restoring",
             Self::Ended(ended) => ended.ending.outcome.word(),

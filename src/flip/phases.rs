@@ -320,29 +320,29 @@ impl Confirming {
     }
 }
 
-/// The end is being journalled.
+/// The end is being journalled: of a flip that moved, or of one that was refused.
 ///
-/// *Data*: the commit, and soon its end. *Access*: the new side.
+/// *Data*: the commit, or nothing; soon its end. *Access*: the new side, or the old one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settling {
-    ending: Ending,
+    pub(super) ending: Ending,
 }
 
 impl Settling {
     pub(super) fn step(self, input: Input) -> (Flip, Vec<Action>) {
-        match input {
-            Input::EndJournalled(written) => {
-                let mut ending = self.ending;
-                if let Err(why) = written {
-                    // The commit is durable, the move is done: only its record is incomplete.
-                    ending.message = join(&ending.message, &why);
-                }
-                let announce = Action::Announce(ending.clone());
-                let ended = Flip::Ended(Ended { ending });
-                (ended, vec![announce, Action::RunHooks(Hooks::After)])
-            }
-            _ => (Flip::Settling(self), Vec::new()),
+        let Input::EndJournalled(written) = input else {
+            return (Flip::Settling(self), Vec::new());
+        };
+        let mut ending = self.ending;
+        if let Err(why) = written {
+            // What happened has happened, or has not: only its record is incomplete.
+            ending.message = join(&ending.message, &why);
         }
+        let mut actions = vec![Action::Announce(ending.clone())];
+        if ending.outcome != Outcome::Refused {
+            actions.push(Action::RunHooks(Hooks::After));
+        }
+        (Flip::Ended(Ended { ending }), actions)
     }
 }
 
@@ -393,11 +393,8 @@ fn refuse(message: String) -> (Flip, Vec<Action>) {
         outcome: Outcome::Refused,
         message,
     };
-    let actions = vec![
-        Action::JournalEnd(ending.clone()),
-        Action::Announce(ending.clone()),
-    ];
-    (Flip::Ended(Ended { ending }), actions)
+    let journal = Action::JournalEnd(ending.clone());
+    (Flip::Settling(Settling { ending }), vec![journal])
 }
 
 fn restore(outcome: Outcome, message: String, hooked: bool) -> (Flip, Vec<Action>) {
