@@ -81,15 +81,8 @@ fn a_refused_word_is_not_tried_again_until_it_is_edited_again() {
 #[test]
 fn a_write_in_flight_at_the_deadline_takes_the_site_back() {
     let flip = "{during: page, drain: {for: 300ms, then: restore}}";
-    let stage = Stage::with(&OneSite {
-        flip,
-        ..OneSite::default()
-    });
-    let mut slow = Client::connect(stage.place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut slow = stage.in_flight("POST");
     let (code, said) = stage.place.flip("backup");
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("write"), "{said}");
@@ -105,15 +98,8 @@ fn a_write_in_flight_at_the_deadline_takes_the_site_back() {
 #[test]
 fn a_read_in_flight_at_the_deadline_is_cut_and_the_flip_goes_on() {
     let flip = "{during: page, drain: {for: 300ms, then: restore}}";
-    let stage = Stage::with(&OneSite {
-        flip,
-        ..OneSite::default()
-    });
-    let mut slow = Client::connect(stage.place.http().parse().unwrap());
-    slow.send("GET /wait HTTP/1.1\r\nHost: www.ispot.example\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut slow = stage.in_flight("GET");
     let (code, said) = stage.place.flip("backup");
     assert_eq!(code, 0, "{said}");
     assert_ne!(slow.answer("GET").map_or(0, |answer| answer.status), 200);
@@ -124,17 +110,12 @@ fn a_read_in_flight_at_the_deadline_is_cut_and_the_flip_goes_on() {
 #[test]
 fn with_then_cut_a_write_in_flight_is_cut_and_the_flip_goes_on() {
     let flip = "{during: page, drain: {for: 300ms, then: cut}}";
-    let stage = Stage::with(&OneSite {
-        flip,
-        ..OneSite::default()
-    });
-    let mut slow = Client::connect(stage.place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut slow = stage.in_flight("POST");
     let (code, said) = stage.place.flip("backup");
     assert_eq!(code, 0, "{said}");
+    let answer = slow.answer("POST").map_or(0, |answer| answer.status);
+    assert_ne!(answer, 200, "its client is told");
     assert_eq!(stage.live.open_connections(), 0, "its socket is closed");
     assert_eq!(stage.place.curl("/", &[]).1, "backup");
 }
@@ -142,15 +123,8 @@ fn with_then_cut_a_write_in_flight_is_cut_and_the_flip_goes_on() {
 #[test]
 fn a_second_flip_of_the_same_site_is_a_conflict_and_a_cancel_restores() {
     let stage = Stage::with(&OneSite::default());
-    let mut slow = Client::connect(stage.place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
-    stage.place.sed("s/active: live/active: backup/");
-    until("the flip drains", || {
-        (stage.place.status_json()?["flips"][0]["phase"] == "draining").then_some(())
-    });
+    let mut slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
     let (code, said) = stage.place.flip("backup");
     assert_eq!(code, 5, "{said}");
     assert_eq!(stage.place.curl("/", &[]).0, 503);
@@ -165,15 +139,8 @@ fn a_second_flip_of_the_same_site_is_a_conflict_and_a_cancel_restores() {
 #[test]
 fn a_word_edited_back_before_the_commit_cancels_its_flip() {
     let stage = Stage::with(&OneSite::default());
-    let mut slow = Client::connect(stage.place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
-    stage.place.sed("s/active: live/active: backup/");
-    until("the flip drains", || {
-        (stage.place.status_json()?["flips"][0]["phase"] == "draining").then_some(())
-    });
+    let mut slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
     stage.place.sed("s/active: backup/active: live/");
     assert_eq!(stage.place.flip_ended(1)["outcome"], "restored");
     let site = stage.place.site();
@@ -204,21 +171,10 @@ fn an_edit_made_while_the_daemon_was_down_is_a_request_at_start() {
 #[test]
 fn held_requests_wait_and_go_on_at_the_new_side() {
     let flip = "{during: hold, hold: {for: 20s, requests: 10}}";
-    let stage = Stage::with(&OneSite {
-        flip,
-        ..OneSite::default()
-    });
-    let address = stage.place.http().parse().unwrap();
-    let mut slow = Client::connect(address);
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!stage.live.seen_at("/wait").is_empty()).then_some(())
-    });
-    stage.place.sed("s/active: live/active: backup/");
-    let mut held = Client::connect(address);
-    until("the flip drains", || {
-        (stage.place.status_json()?["flips"][0]["phase"] == "draining").then_some(())
-    });
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
+    let mut held = Client::connect(stage.place.http().parse().unwrap());
     held.send(
         "POST /observations HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 3\r\n\r\nowl",
     );

@@ -48,6 +48,16 @@ impl Default for OneSite {
     }
 }
 
+impl OneSite {
+    /// A site that flips as the given `flip:` says.
+    pub(crate) fn flipping(flip: &'static str) -> Self {
+        Self {
+            flip,
+            ..Self::default()
+        }
+    }
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
