@@ -121,6 +121,7 @@ pub async fn run(file: &Path) -> Result<(), Error> {
     let (mut term, mut int) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     let mut hup = on(SignalKind::hangup())?;
     let running = App::build(file)?.spawn()?;
+    let mut control = running.handle.watch();
     tell_systemd(sd_notify::NotifyState::Ready);
     loop {
         // Signal streams are cancel safe.
@@ -128,6 +129,10 @@ pub async fn run(file: &Path) -> Result<(), Error> {
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => running.handle.reload().await,
+            changed = control.changed() => if changed.is_err() {
+                // Without it a held gate would stay held: to start again is to read the journal.
+                return Err(Error::Process("the control thread is gone; see the log".into()));
+            },
         }
     }
     tell_systemd(sd_notify::NotifyState::Stopping);

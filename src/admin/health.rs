@@ -5,8 +5,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::site::SiteName;
-
 use super::Parts;
 
 /// The paths under `/-/`.
@@ -21,30 +19,26 @@ async fn healthy() -> &'static str {
     "healthy\n"
 }
 
-async fn ready(State(parts): State<Parts>) -> (StatusCode, String) {
-    let generation = parts.switchboard.load().generation;
-    // Generation 0 is what a switchboard has before the first table.
-    if generation.0 == 0 {
-        let reason = "no table is served yet\n".to_owned();
-        return (StatusCode::SERVICE_UNAVAILABLE, reason);
-    }
-    (StatusCode::OK, format!("ready: table {generation}\n"))
+/// There is a table from the first moment that anybody can ask.
+async fn ready(State(parts): State<Parts>) -> String {
+    format!("ready: table {}\n", parts.handle.status().generation)
 }
 
+/// Says what is acknowledged, as `status` does: the new side only when its flip has ended.
 async fn site_ready(State(parts): State<Parts>, Path(name): Path<String>) -> (StatusCode, String) {
-    let snapshot = parts.switchboard.current();
-    let Some(view) = snapshot.site(&SiteName::new(&name)) else {
+    let status = parts.handle.status();
+    let Some(site) = status.sites.iter().find(|site| site.name.as_str() == name) else {
         let reason = "the table has no such site\n".to_owned();
         return (StatusCode::NOT_FOUND, reason);
     };
-    match &view.lane {
-        Some(lane) => (
-            StatusCode::OK,
-            format!(
-                "ready: {name} is on {} at epoch {}\n",
-                lane.side, lane.epoch
-            ),
-        ),
+    match &site.active {
+        Some(side) => {
+            let epoch = site.epoch;
+            (
+                StatusCode::OK,
+                format!("ready: {name} is on {side} at epoch {epoch}\n"),
+            )
+        }
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the active side of {name} is in doubt: `pointsman status` says why\n"),

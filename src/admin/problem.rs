@@ -67,7 +67,7 @@ impl From<&CancelError> for Problem {
     fn from(error: &CancelError) -> Self {
         let (status, code) = match error {
             CancelError::NotRunning(_) => (StatusCode::NOT_FOUND, "unknown-flip"),
-            CancelError::Committed(_) => (StatusCode::CONFLICT, "committed"),
+            CancelError::TooLate(..) => (StatusCode::CONFLICT, "too-late"),
             CancelError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };
         Self::new(status, code, &error.to_string())

@@ -54,8 +54,10 @@ fn admin() -> Admin {
         (SiteName::new("ispot"), at(Some("live"))),
         (SiteName::new("lost"), at(None)),
     ]));
+    let mut status = standin::status(&table, "routes.yaml".as_ref());
+    status.sites[1].active = None;
     let parts = Parts {
-        handle: standin::handle(standin::status(&table, "routes.yaml".as_ref())),
+        handle: standin::handle(status),
         metrics: Metrics::new().unwrap(),
         switchboard: standin::switchboard(&table, &positions),
     };

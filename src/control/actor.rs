@@ -115,7 +115,7 @@ impl Actor {
                     running
                         .moves
                         .iter()
-                        .any(|moving| moving.lane.gates.writes.in_flight() > 0)
+                        .any(|moving| moving.lane.gates.has_writes())
                 });
                 self.feed(flip, Input::Timer { writes_in_flight });
             }
@@ -126,7 +126,7 @@ impl Actor {
     pub(super) fn cancel(&mut self, flip: FlipId, why: &str) -> Result<(), CancelError> {
         let running = self.flips.get(&flip).ok_or(CancelError::NotRunning(flip))?;
         if !running.flip.is_cancellable() {
-            return Err(CancelError::Committed(flip));
+            return Err(CancelError::TooLate(flip, running.flip.phase()));
         }
         self.feed(flip, Input::Cancel(why.into()));
         Ok(())

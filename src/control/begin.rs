@@ -56,6 +56,7 @@ impl Actor {
             timeline: Vec::new(),
             phase_began: Instant::now(),
             tasks: JoinSet::new(),
+            timer: None,
             prepared: None,
             publication: None,
         };

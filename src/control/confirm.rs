@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 use crate::probe::{self, HttpProbe};
 use crate::site::{Epoch, SiteName};
 use crate::table::Table;
+use crate::zone;
 
 /// How long one listener may take; they are ours and on this machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,14 +36,9 @@ pub(super) async fn listeners(
                 .await
                 .map_err(|why| format!("listener {address} did not confirm {name}: {why}"))?;
         }
-        for zone in table
-            .dns
-            .zones
-            .keys()
-            .filter(|zone| site.hosts.iter().any(|host| inside(host, zone)))
-        {
+        for owner in zone::flip_names(&table, site) {
             for address in &table.listen.dns {
-                dns(reachable(*address), &format!("_flip.{name}.{zone}"), *epoch)
+                dns(reachable(*address), &owner, *epoch)
                     .await
                     .map_err(|why| {
                         format!("dns listener {address} did not confirm {name}: {why}")
@@ -68,37 +65,47 @@ async fn http(address: SocketAddr, host: &str, epoch: Epoch) -> Result<(), Strin
         .map_err(|failed| failed.to_string())
 }
 
+/// Asks over UDP and over TCP: the two are served by different workers.
 async fn dns(address: SocketAddr, name: &str, epoch: Epoch) -> Result<(), String> {
-    let mut why = String::new();
+    let query = txt_query(name);
+    let mut over_udp = Err(String::new());
     for _ in 0..DNS_TRIES {
-        match tokio::time::timeout(TIMEOUT, ask_txt(address, name)).await {
-            Ok(Ok(answer)) => {
-                let wanted = format!("epoch={epoch} ");
-                let shown = answer
-                    .windows(wanted.len())
-                    .any(|text| text == wanted.as_bytes());
-                return if shown {
-                    Ok(())
-                } else {
-                    Err(format!("{name} TXT has no {wanted:?}"))
-                };
-            }
-            Ok(Err(error)) => why = error.to_string(),
-            Err(_) => why = format!("no answer within {TIMEOUT:?}"),
+        over_udp = within(ask_udp(address, &query)).await;
+        if over_udp.is_ok() {
+            break;
         }
     }
-    Err(why)
+    shows(&over_udp?, name, epoch)?;
+    let over_tcp = within(ask_tcp(address, &query)).await;
+    shows(
+        &over_tcp.map_err(|why| format!("over TCP: {why}"))?,
+        name,
+        epoch,
+    )
 }
 
-/// Sends one TXT query (RFC 1035 §4.1) and returns the raw answer.
-async fn ask_txt(address: SocketAddr, name: &str) -> std::io::Result<Vec<u8>> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(address).await?;
-    // One question; the id need not be secret: the socket is connected to a listener of our own.
+async fn within(answer: impl Future<Output = std::io::Result<Vec<u8>>>) -> Result<Vec<u8>, String> {
+    match tokio::time::timeout(TIMEOUT, answer).await {
+        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
+    }
+}
+
+fn shows(answer: &[u8], name: &str, epoch: Epoch) -> Result<(), String> {
+    let wanted = format!("epoch={epoch} ");
+    let shown = answer
+        .windows(wanted.len())
+        .any(|text| text == wanted.as_bytes());
+    if shown {
+        Ok(())
+    } else {
+        Err(format!("{name} TXT has no {wanted:?}"))
+    }
+}
+
+/// Writes one TXT question (RFC 1035 §4.1).
+fn txt_query(name: &str) -> Vec<u8> {
+    // The id need not be secret: the sockets are connected to listeners of our own.
     let mut query = vec![0x50, 0x4d, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         // A label of the table is at most 63 octets (RFC 1035 §2.3.4).
@@ -106,10 +113,32 @@ async fn ask_txt(address: SocketAddr, name: &str) -> std::io::Result<Vec<u8>> {
         query.extend_from_slice(label.as_bytes());
     }
     query.extend_from_slice(&[0, 0, 16, 0, 1]);
-    socket.send(&query).await?;
+    query
+}
+
+async fn ask_udp(address: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(address).await?;
+    socket.send(query).await?;
     let mut answer = vec![0; 1232];
     let length = socket.recv(&mut answer).await?;
     answer.truncate(length);
+    Ok(answer)
+}
+
+/// Over TCP each message has its length in front (RFC 1035 §4.2.2).
+async fn ask_tcp(address: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    let length = u16::try_from(query.len()).map_err(std::io::Error::other)?;
+    stream
+        .write_all(&[&length.to_be_bytes(), query].concat())
+        .await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
     Ok(answer)
 }
 
@@ -121,9 +150,4 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-fn inside(host: &str, zone: &str) -> bool {
-    host.strip_suffix(zone)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

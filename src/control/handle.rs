@@ -103,9 +103,9 @@ pub enum CancelError {
     /// No such flip runs.
     #[error("no flip {0} is in progress")]
     NotRunning(FlipId),
-    /// It is past the point of no return.
-    #[error("flip {0} is committed: flip back instead")]
-    Committed(FlipId),
+    /// It is past the point of no return, or on its way back already.
+    #[error("flip {0} can no longer be cancelled: it is {1}; wait for its end")]
+    TooLate(FlipId, &'static str),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::flip::Flip;
@@ -27,6 +27,8 @@ pub(super) struct Running {
     pub(super) phase_began: Instant,
     /// What its actions wait for; ended with the flip.
     pub(super) tasks: JoinSet<()>,
+    /// The one of them that is the timer.
+    pub(super) timer: Option<AbortHandle>,
     /// What the commit wrote, to be stored by the step after it.
     pub(super) prepared: Option<Prepared>,
     pub(super) publication: Option<Publication>,

@@ -99,11 +99,15 @@ impl Actor {
     pub(super) fn set_timer(&mut self, id: FlipId, at: Moment) -> Option<Input> {
         let wait = Duration::from_millis(at.ms.saturating_sub(self.now().ms));
         let events = self.events.clone();
-        self.flips.get_mut(&id)?.tasks.spawn(async move {
+        let running = self.flips.get_mut(&id)?;
+        if let Some(earlier) = running.timer.take() {
+            earlier.abort();
+        }
+        running.timer = Some(running.tasks.spawn(async move {
             tokio::time::sleep(wait).await;
             // The actor is gone only when the process ends.
             let _ = events.send(Event::Timer(id)).await;
-        });
+        }));
         None
     }
 
@@ -305,6 +309,8 @@ impl Running {
         work: impl Future<Output = Input> + Send + 'static,
     ) -> Option<Input> {
         let (id, events) = (self.id, events.clone());
+        // What is over is taken out, so that the set is no larger than what is under way.
+        while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(async move {
             let answer = work.await;
             // The actor is gone only when the process ends.

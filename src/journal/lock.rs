@@ -1,7 +1,7 @@
 //! The lock on a state directory: one daemon per state.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The file that is locked; its content says that a journal was made here.
@@ -80,10 +80,7 @@ impl StateLock {
     /// Tells whether nothing was ever journalled here: at most an unmarked lock file is found, and
     /// what a first start that died early left of a journal in the making.
     pub(super) fn is_unused(&self) -> io::Result<bool> {
-        let mut mark = String::new();
-        (&self.file).read_to_string(&mut mark)?;
-        (&self.file).rewind()?;
-        if !mark.is_empty() {
+        if self.is_marked()? {
             return Ok(false);
         }
         for entry in fs::read_dir(&self.directory)? {
@@ -98,9 +95,16 @@ impl StateLock {
         Ok(true)
     }
 
-    /// Remembers, durably, that a journal was made.
+    /// Remembers, durably, that there is a journal.
     pub(super) fn mark_used(&self) -> io::Result<()> {
+        if self.is_marked()? {
+            return Ok(());
+        }
         (&self.file).write_all(MARK.as_bytes())?;
         self.file.sync_all()
+    }
+
+    fn is_marked(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() > 0)
     }
 }

@@ -130,8 +130,10 @@ impl Journal {
             File::open(lock.directory())
                 .and_then(|dir| dir.sync_all())
                 .map_err(directory)?;
-            lock.mark_used().map_err(directory)?;
         }
+        // Also for a journal that was put here from a backup: should it ever go missing, that is
+        // doubt, and not a first start.
+        lock.mark_used().map_err(directory)?;
         let db = connect(&path).map_err(unreadable)?;
         let version = inspect(&db).map_err(unreadable)?;
         if version > VERSION {

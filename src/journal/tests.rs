@@ -160,6 +160,10 @@ fn a_journal_put_back_from_a_backup_into_a_new_directory_is_used() {
     let lock = StateLock::take(&new).expect("the lock is free");
     let opened = Journal::open(&lock).expect("a journal in use");
     assert!(!opened.is_first && opened.journal.sites().expect("read").contains_key(&ispot()));
+    drop((opened, lock));
+    std::fs::remove_file(new.join("journal.db")).expect("removed");
+    let error = open(&new).expect_err("it was used: this is no first start");
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
 }
 
 #[test]

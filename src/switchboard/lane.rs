@@ -157,6 +157,17 @@ impl Gates {
         self.reads.in_flight() + self.writes.in_flight()
     }
 
+    /// Tells whether a write is in flight at the held gate.
+    ///
+    /// Whoever is refused counts for an instant, so it takes several looks in a row to be sure.
+    pub fn has_writes(&self) -> bool {
+        const LOOKS: u32 = 64;
+        (0..LOOKS).all(|_| {
+            std::thread::yield_now();
+            self.writes.in_flight() > 0
+        })
+    }
+
     /// Takes a place among those on hold; `None` when `most` are taken.
     pub fn wait_place(self: &Arc<Self>, most: usize) -> Option<WaitPlace> {
         let taken = self.waiting.fetch_add(1, Ordering::AcqRel);

@@ -1,6 +1,6 @@
 //! What each zone holds, gathered from the table, the positions and the zone files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -65,6 +65,35 @@ pub fn contents(
     gathering.finish()
 }
 
+/// Lists the names whose TXT shows the epoch of a site: one in each zone that has a name of it.
+pub fn flip_names(table: &Table, site: &Site) -> Vec<String> {
+    let zones = zones_of(table, site).into_iter();
+    zones
+        .map(|zone| format!("_flip.{}.{zone}", site.name))
+        .collect()
+}
+
+/// Lists the zones that hosts or following names of a site lie in.
+fn zones_of<'t>(table: &'t Table, site: &Site) -> BTreeSet<&'t str> {
+    let following = site.names.iter().map(|name| &name.owner);
+    site.hosts
+        .iter()
+        .chain(following)
+        .filter_map(|name| zone_of(table, name))
+        .collect()
+}
+
+/// Finds the innermost zone that a name lies in.
+fn zone_of<'t>(table: &'t Table, name: &str) -> Option<&'t str> {
+    let mut rest = name;
+    loop {
+        if let Some((zone, _)) = table.dns.zones.get_key_value(rest) {
+            return Some(zone);
+        }
+        rest = rest.split_once('.')?.1;
+    }
+}
+
 /// The drafts of every zone while the sites are gone through.
 struct Gathering<'a> {
     table: &'a Table,
@@ -74,18 +103,15 @@ struct Gathering<'a> {
 
 impl<'a> Gathering<'a> {
     fn site(&mut self, site: &'a Site, position: Option<&Position>) {
-        let mut touched: Vec<String> = Vec::new();
         for (index, host) in site.hosts.iter().enumerate() {
             let key = || format!("sites.{}.hosts[{index}]", site.name);
-            touched.extend(self.claim_addresses(host, &self.table.dns.addresses, STABLE_TTL, key));
+            self.claim_addresses(host, &self.table.dns.addresses, STABLE_TTL, key);
         }
         for following in &site.names {
-            touched.extend(self.following(site, following, position));
+            self.following(site, following, position);
         }
-        touched.sort();
-        touched.dedup();
-        for zone in touched {
-            self.flip_name(site, &zone, position);
+        for zone in zones_of(self.table, site) {
+            self.flip_name(site, zone, position);
         }
     }
 
@@ -176,15 +202,8 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Finds the innermost zone that a name lies in.
     fn zone_of(&self, name: &str) -> Option<String> {
-        let mut rest = name;
-        loop {
-            if self.table.dns.zones.contains_key(rest) {
-                return Some(rest.to_owned());
-            }
-            rest = rest.split_once('.')?.1;
-        }
+        zone_of(self.table, name).map(str::to_owned)
     }
 
     fn name(&mut self, text: &str, key: &str) -> Option<Name> {

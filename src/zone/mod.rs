@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 
 pub use answer::{Dropped, Reply, Transport, answer};
 use compiled::{ByName, Keyed, Zone};
-pub use contents::{Contents, contents};
+pub use contents::{Contents, contents, flip_names};
 use name::Sought;
 pub use query::{Rcode, UDP_PAYLOAD_MAX};
 use record::Type;

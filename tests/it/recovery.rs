@@ -5,12 +5,12 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, Seen};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
 /// Where a flip is stopped, what its row must say then, and where the site must be afterwards.
-const PLACES: [(&str, Option<&str>, &str); 14] = [
+const PLACES: [(&str, Option<&str>, &str); 15] = [
     ("rehearsing", None, "live"),
     ("quiescing", None, "live"),
     ("holding", Some("intent"), "live"),
@@ -24,6 +24,7 @@ const PLACES: [(&str, Option<&str>, &str); 14] = [
     ("published", Some("committed"), "backup"),
     ("rewriting", Some("committed"), "backup"),
     ("confirming", Some("committed"), "backup"),
+    ("settling", Some("committed"), "backup"),
     ("settled", Some("settled"), "backup"),
 ];
 
@@ -177,6 +178,65 @@ fn killed_in_any_phase_a_flip_from_an_edit_leaves_the_side_the_journal_says() {
             }
             .run();
         }
+    }
+}
+
+#[test]
+fn killed_on_the_way_back_or_in_a_refusal_the_site_is_where_it_was() {
+    let unfit = "[{name: fit, get: /status/500, status: 200}]";
+    for (failpoint, checks, journalled) in [
+        ("refusing", unfit, None),
+        ("refused", unfit, Some("refused")),
+        ("restoring", CHECK, Some("intent")),
+        ("restored", CHECK, Some("restored")),
+    ] {
+        let place = Place::new();
+        let flip = "{drain: {for: 100ms, then: restore}}";
+        place.write(&OneSite {
+            checks,
+            ..OneSite::flipping(flip)
+        });
+        let live = Origin::start(&place.origin("live"), "live");
+        let backup = Origin::start(&place.origin("backup"), "backup");
+        let daemon = place.start_with(&[("POINTSMAN_FAILPOINT", failpoint)]);
+        let stage = Stage {
+            place,
+            live,
+            backup,
+            daemon,
+        };
+        // A write that does not end takes the flip back, unless the check refuses it before.
+        let _slow = stage.in_flight("POST");
+        stage.place.sed("s/active: live/active: backup/");
+        stage.daemon.until_said("failpoint reached");
+        let Stage {
+            place,
+            live,
+            backup,
+            daemon,
+        } = stage;
+        daemon.kill();
+        assert_eq!(
+            row(&place).as_deref(),
+            journalled,
+            "{failpoint}: the row before the start"
+        );
+        live.let_go();
+        let _daemon = place.start();
+        assert_eq!(place.curl("/", &[]).1, "live", "{failpoint}");
+        if journalled.is_some() {
+            let site = place.site();
+            assert_eq!(
+                site["diverged"], true,
+                "{failpoint}: not tried again: {site}"
+            );
+            assert_eq!(site["flip"], Value::Null, "{failpoint}: {site}");
+        }
+        let asked = |seen: &Seen| seen.header("user-agent").starts_with("pointsman");
+        assert!(
+            backup.seen().iter().all(asked),
+            "{failpoint}: only checks reached the target"
+        );
     }
 }
 

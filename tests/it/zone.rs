@@ -6,7 +6,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use pointsman::site::Positions;
 use pointsman::table::Table;
-use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
+use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents, flip_names};
 use proptest::prelude::*;
 
 use crate::support::dns::{
@@ -274,6 +274,27 @@ fn the_innermost_zone_answers_and_its_ds_is_in_the_outer() {
     assert_eq!(owner("x.example.", RecordType::A), "example.");
     assert_eq!(owner("ispot.example.", RecordType::TXT), "ispot.example.");
     assert_eq!(owner("ispot.example.", RecordType::DS), "example.");
+}
+
+#[test]
+fn each_name_that_is_to_show_the_epoch_shows_it_also_in_nested_zones() {
+    let mut table = zones_only(&[("ispot.example", None), ("sub.ispot.example", None)]);
+    let mut site = ispot(None).sites.remove(0).as_ref().clone();
+    site.hosts = vec!["www.sub.ispot.example".into()];
+    let names = flip_names(&table, &site);
+    table.sites = vec![Arc::new(site)];
+    let zones = compile(&table, &at(Some("live"), 7));
+    let shown_by = |name: &str| brief(&ask(&zones, name, RecordType::TXT)).2.join(" ");
+    // The host lies in the inner zone, the following name in the outer.
+    let both = ["_flip.ispot.ispot.example", "_flip.ispot.sub.ispot.example"];
+    assert_eq!(names, both);
+    for name in both {
+        assert!(
+            shown_by(name).contains("epoch=7"),
+            "{name}: {:?}",
+            shown_by(name)
+        );
+    }
 }
 
 #[test]
