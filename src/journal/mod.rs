@@ -17,6 +17,7 @@
 mod lock;
 mod read;
 mod record;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -27,6 +28,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+
+use reserve::Reserve;
 
 pub use lock::{LockError, StateLock};
 pub use read::{FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
@@ -48,6 +51,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
+    reserve: Reserve,
 }
 
 /// Why there is no journal to go by.
@@ -139,8 +143,13 @@ impl Journal {
         if version > VERSION {
             return Err(OpenError::TooNew { path, version });
         }
+        let reserve = Reserve::of(lock.directory());
+        if let Err(error) = reserve.keep() {
+            // The sites are served all the same; a flip on a full disk is refused by its intent.
+            tracing::error!(%error, "no space could be kept for the journal: make room");
+        }
         Ok(Opened {
-            journal: Self { db },
+            journal: Self { db, reserve },
             is_first,
         })
     }

@@ -72,11 +72,23 @@ impl Journal {
         tx.commit().map_err(CommitError::Unknown)
     }
 
-    /// Writes that the commit of a flip does not count, whether it is on disk or not.
+    /// Writes that the commit of a flip does not count, whether it is on disk or not; a full disk
+    /// has space kept for this.
     ///
     /// # Errors
     /// The disk's; the outcome stays unknown.
     pub fn abort(&mut self, id: FlipId) -> rusqlite::Result<()> {
+        if let Err(error) = self.reserve.give_up() {
+            tracing::error!(%error, "the space kept for the journal could not be given up");
+        }
+        self.write_abort(id)?;
+        if let Err(error) = self.reserve.keep() {
+            tracing::error!(%error, "no space could be kept for the journal: make room");
+        }
+        Ok(())
+    }
+
+    fn write_abort(&mut self, id: FlipId) -> rusqlite::Result<()> {
         if !self.db.is_autocommit() {
             // The commit that failed may have left its transaction open.
             self.db.execute_batch("ROLLBACK")?;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::client::Client;
 use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
 use crate::support::origin::Origin;
 use crate::support::stage::Stage;
@@ -141,4 +142,86 @@ fn a_missing_journal_in_a_used_state_directory_is_doubt_and_gives_the_page() {
         before,
         "nobody was let through"
     );
+}
+
+/// A small disk of its own for a state directory; gone when dropped.
+struct SmallDisk<'p>(&'p Place);
+
+impl<'p> SmallDisk<'p> {
+    /// Mounts it; `None` where the tests may not mount.
+    fn under(place: &'p Place) -> Option<Self> {
+        std::fs::create_dir_all(place.state()).unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(place.state());
+        mount
+            .output()
+            .unwrap()
+            .status
+            .success()
+            .then_some(Self(place))
+    }
+
+    /// Leaves no byte free.
+    fn fill(&self) {
+        let mut filler = std::fs::File::create(self.0.state().join("filler")).unwrap();
+        for size in [65536, 1] {
+            while std::io::Write::write_all(&mut filler, &vec![1; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        assert!(
+            unmount
+                .arg("-l")
+                .arg(self.0.state())
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_fills_in_mid_flip_takes_the_site_back_and_the_next_flip_works() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::under(&place) else {
+        println!("not shown here: a full disk, since these tests may not mount one");
+        return;
+    };
+    place.write(&OneSite::default());
+    let live = Origin::start(&place.origin("live"), "live");
+    let backup = Origin::start(&place.origin("backup"), "backup");
+    let daemon = place.start();
+    let mut slow = Client::connect(place.http().parse().unwrap());
+    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
+    until("it is at the origin", || {
+        (!live.seen_at("/wait").is_empty()).then_some(())
+    });
+    place.sed("s/active: live/active: backup/");
+    until("the flip drains", || {
+        (place.status_json()?["flips"][0]["phase"] == "draining").then_some(())
+    });
+    disk.fill();
+    live.let_go();
+    let flip = place.flip_ended(1);
+    assert_eq!(flip["outcome"], "restored", "{flip}");
+    let message = flip["message"].as_str().unwrap();
+    assert!(message.contains("journal"), "{message}");
+    assert_eq!(place.curl("/", &[]).1, "live");
+    assert!(
+        backup
+            .seen()
+            .iter()
+            .all(|seen| seen.method == "GET" && seen.path == "/")
+    );
+
+    std::fs::remove_file(place.state().join("filler")).unwrap();
+    let (code, said) = place.flip("backup");
+    assert_eq!(code, 0, "{said}");
+    drop((daemon, disk));
 }
