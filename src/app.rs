@@ -73,7 +73,9 @@ pub enum Error {
 impl Error {
     /// Shows the mistakes of the file; empty when it is something else.
     pub fn mistakes(&self) -> &[Diagnostic] {
-        if let Self::Mistakes(mistakes) = self {
+        if let Self::Mistakes(mistakes) | Self::Control(control::StartError::Misfits(mistakes)) =
+            self
+        {
             mistakes
         } else {
             &[]

@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::flip::{Input, Moment};
-use crate::site::{FlipId, Generation, SiteName};
-use crate::switchboard::Switchboard;
+use crate::site::{FlipId, Generation, SideName, SiteName};
+use crate::switchboard::{Lane, Switchboard};
 use crate::table::Table;
 use crate::telemetry::ControlMetrics;
 
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
+use super::misfit::NotTaken;
 use super::running::Running;
 use super::status::{FlipStatus, SiteStatus, Status, ZoneStatus};
 
@@ -27,6 +28,9 @@ const RECENT_FLIPS: usize = 32;
 
 /// How long running flips may take to go back, or forward, when the daemon stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How soon something that failed on the disk is tried again; a full one is seldom emptied sooner.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What a task tells the actor.
 #[derive(Debug)]
@@ -50,9 +54,17 @@ pub(super) struct Actor {
     /// No new flip begins any more.
     pub(super) is_stopping: bool,
     /// Why the file on disk is not what is served.
-    pub(super) file_problem: Option<String>,
+    pub(super) file_problem: Option<NotTaken>,
     /// Per site, why its last request was not carried out.
     pub(super) problems: BTreeMap<SiteName, String>,
+    /// Per site, why the file does not yet say where it is.
+    pub(super) unwritten: BTreeMap<SiteName, String>,
+    /// Words written into the file since it was last read.
+    pub(super) rewritten: BTreeMap<SiteName, SideName>,
+    /// The closed lanes of removed sites that have something in flight.
+    pub(super) leaving: BTreeMap<SiteName, Arc<Lane>>,
+    /// A flip has ended: what waited in the file for that is to be looked at.
+    pub(super) look_again: bool,
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
@@ -73,9 +85,13 @@ impl Actor {
     /// Runs until it is told to stop, or nobody is left to tell it anything.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         // What the file asked for while nobody listened.
-        self.reload();
+        self.look_again = true;
         loop {
-            // Every arm is a channel receive, which is cancel safe.
+            // Each round but the first needs a flip that has ended, so the rounds end too.
+            while std::mem::take(&mut self.look_again) {
+                self.reload();
+            }
+            // Every arm is a channel receive or a timer, which are cancel safe.
             tokio::select! {
                 event = inbox.events.recv() => match event {
                     Some(event) => self.take(event),
@@ -87,8 +103,14 @@ impl Actor {
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
+                () = tokio::time::sleep(RETRY), if self.has_to_try_again() => self.reload(),
             }
         }
+    }
+
+    /// Tells whether something failed that may work later without anybody's edit.
+    fn has_to_try_again(&self) -> bool {
+        !self.unwritten.is_empty() || matches!(self.file_problem, Some(NotTaken::Failed(_)))
     }
 
     fn obey(&mut self, command: Command) {
@@ -181,7 +203,7 @@ impl Actor {
         let status = Status {
             generation: self.generation,
             file: self.file.display().to_string(),
-            file_problem: self.file_problem.clone(),
+            file_problem: self.file_problem.as_ref().map(ToString::to_string),
             sites: self
                 .table
                 .sites
@@ -207,7 +229,8 @@ impl Actor {
         let view = snapshot.site(name);
         let lane = view.and_then(|view| view.lane.as_ref());
         let words = self.table.words.get(name).cloned().unwrap_or_default();
-        let flip = self.flip_of(name);
+        let running = |running: &&Running| running.flip.ending().is_none();
+        let flip = self.flip_of(name).filter(running);
         // The journal moves a site at the commit; users of the status hear of it when it is
         // acknowledged, that is, when its flip has ended.
         let leaving = flip.and_then(|running| {
@@ -223,12 +246,16 @@ impl Actor {
             (None, None) => (None, crate::site::Epoch(0)),
         };
         let doubt = self.ledger.journal.as_ref().err().cloned();
+        let unwritten = || self.unwritten.get(name).cloned();
+        let desired = self.desired(name, words.active);
         SiteStatus {
             name: name.clone(),
-            diverged: flip.is_none() && words.active.is_some() && words.active != active,
-            desired: words.active,
+            diverged: flip.is_none() && desired.is_some() && desired != active,
+            desired,
             active,
-            problem: doubt.or_else(|| self.problems.get(name).cloned()),
+            problem: doubt
+                .or_else(unwritten)
+                .or_else(|| self.problems.get(name).cloned()),
             access: view.map_or(words.access, |view| view.access),
             epoch,
             flip: flip.map(|running| running.id),
@@ -243,5 +270,17 @@ impl Actor {
                 })
                 .unwrap_or_default(),
         }
+    }
+
+    /// Tells which side the file asks for: its word as last read, unless that was or is about to
+    /// be rewritten.
+    fn desired(&self, name: &SiteName, word: Option<SideName>) -> Option<SideName> {
+        let record = self.ledger.sites.get(name);
+        let pending = record.and_then(|record| record.rewrite.as_ref());
+        let is_due = |(from, _): &&(SideName, SideName)| {
+            Some(from) == word.as_ref() && !self.unwritten.contains_key(name)
+        };
+        let to = pending.filter(is_due).map(|(_, to)| to);
+        to.or(self.rewritten.get(name)).cloned().or(word)
     }
 }

@@ -107,7 +107,7 @@ impl Actor {
         if let Some(running) = self.flips.remove(&id) {
             self.remember(running.status());
         }
+        self.look_again = true;
         self.show();
-        self.reload();
     }
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::journal::{Journal, SiteAdoption, SiteRecord, ZoneRecord};
-use crate::site::{Epoch, Position, Positions, SiteName};
-use crate::table::Table;
+use crate::site::{Access, Epoch, Position, Positions, SiteName};
+use crate::table::{PathRule, Site, Table};
 use crate::zone::{self, Serial, Zones};
+
+/// The epoch at which a site is adopted.
+const FIRST: Epoch = Epoch(1);
 
 /// What is journalled, and whether it can be gone by.
 #[derive(Debug)]
@@ -67,10 +70,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adopts the sites of a table that have no record yet.
-    pub(super) fn adopt(&mut self, table: &Table) -> rusqlite::Result<Vec<SiteAdoption>> {
+    /// Adopts the sites of a table that have no record yet, where [`Ledger::positions`] says.
+    pub(super) fn adopt(&mut self, table: &Table) -> rusqlite::Result<()> {
         let Ok(journal) = &mut self.journal else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let new: Vec<SiteAdoption> = table
             .words
@@ -85,32 +88,65 @@ impl Ledger {
                 })
             })
             .collect();
-        if !new.is_empty() {
-            journal.adopt(&new, Timestamp::now())?;
-            self.read_again()?;
+        if new.is_empty() {
+            return Ok(());
         }
-        Ok(new)
+        journal.adopt(&new, Timestamp::now())?;
+        for SiteAdoption { site, active, .. } in &new {
+            tracing::info!(%site, %active, "new site: its word is adopted as the active side");
+        }
+        self.read_again()
     }
 
-    /// Tells where the sites of a table are.
+    /// Tells where the sites of a table are, or are to be adopted.
     pub(super) fn positions(&self, table: &Table) -> Positions {
-        let position = |site: &SiteName| match self.sites.get(site) {
+        let position = |site: &Site| match self.sites.get(&site.name) {
             Some(record) => Position {
                 active: Some(record.active.clone()),
                 epoch: record.epoch,
             },
+            None if self.journal.is_ok() => {
+                let words = table.words.get(&site.name);
+                Position {
+                    active: words.and_then(|words| words.active.clone()),
+                    epoch: FIRST,
+                }
+            }
             None => Position {
                 active: None,
                 epoch: Epoch(0),
             },
         };
+        let sites = table.sites.iter();
         Positions(
-            table
-                .sites
-                .iter()
-                .map(|site| (site.name.clone(), position(&site.name)))
+            sites
+                .map(|site| (site.name.clone(), position(site)))
                 .collect(),
         )
+    }
+
+    /// Journals the access that a new table gives, where it differs from what was last read.
+    pub(super) fn read_access(&mut self, old: &Table, new: &Table) -> rusqlite::Result<()> {
+        let Ok(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        let now = Timestamp::now();
+        for (site, words) in &new.words {
+            if let Some(known) = self.sites.get_mut(site)
+                && known.access != words.access
+            {
+                journal.access_read(site, words.access, now)?;
+                known.access = words.access;
+            }
+        }
+        for site in &new.sites {
+            let before = old.sites.binary_search_by(|old| old.name.cmp(&site.name));
+            let before = before.map_or(&[][..], |at| &old.sites[at].paths);
+            for (prefix, access) in changed_paths(before, &site.paths) {
+                journal.path_access_read(&site.name, prefix, access, now)?;
+            }
+        }
+        Ok(())
     }
 
     /// Compiles the zones of a table at these positions, with the serials they get.
@@ -166,6 +202,19 @@ impl Ledger {
             .values()
             .map(|zone| (zone.name.as_str(), zone.serial))
     }
+}
+
+/// Lists the paths whose access differs from before; one that has no word any more is open.
+fn changed_paths<'p>(before: &'p [PathRule], after: &'p [PathRule]) -> Vec<(&'p str, Access)> {
+    let gone = before
+        .iter()
+        .filter(|rule| after.iter().all(|now| now.prefix != rule.prefix))
+        .map(|rule| (rule.prefix.as_str(), Access::Open));
+    let changed = after.iter().filter(|rule| !before.contains(rule));
+    changed
+        .map(|rule| (rule.prefix.as_str(), rule.access))
+        .chain(gone)
+        .collect()
 }
 
 fn unix_time() -> u64 {

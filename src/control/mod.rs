@@ -14,15 +14,18 @@
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
 //! A crash leaves the journal and perhaps a word that is still to be rewritten; [`Control::open`]
-//! deals with both before anybody is served. Tests: `flips`, `recovery`, `edits` in `tests/it`.
+//! deals with both before anybody is served. Tests: `flips`, `recovery`, `edits`, `reload`, `words`
+//! and `watch` in `tests/it`.
 
 mod actor;
+mod asks;
 mod begin;
 mod confirm;
 mod drive;
 mod failpoint;
 mod handle;
 mod ledger;
+mod misfit;
 mod preflight;
 mod reload;
 mod rewrite;

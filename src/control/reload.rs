@@ -3,22 +3,19 @@
 //! A file is taken whole or not at all. What it changes of a site in a flip waits, whole, until
 //! that flip has ended; every flip's end looks at the file again.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use crate::flip::Flip;
-use crate::site::{Position, Positions, SideName, SiteName, Via, Who};
-use crate::switchboard::{SiteView, Snapshot};
-use crate::table::{Diagnostic, Diff, ReadFile, Table};
+use crate::site::{Position, Positions};
+use crate::switchboard::{Cut, Snapshot};
+use crate::table::{self, Diagnostic, Diff, ReadFile, Table};
 
 use super::actor::Actor;
-use super::handle::FlipRequest;
-use super::words::{Ask, Doing, decide};
-use super::{failpoint, rewrite};
+use super::ledger::ZonesError;
+use super::misfit::{self, NotTaken};
 
 /// The largest file that is read: a table of 100,000 sites has some 30 MB.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -28,15 +25,26 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub struct Disk;
 
 impl ReadFile for Disk {
-    fn read(&self, path: &Path) -> std::io::Result<String> {
-        let length = fs::metadata(path)?.len();
-        if length > FILE_BYTES_MAX {
-            return Err(std::io::Error::other(format!(
-                "{length} bytes are more than the {FILE_BYTES_MAX} that are read"
-            )));
-        }
-        fs::read_to_string(path)
+    fn read(&self, path: &Path) -> io::Result<String> {
+        read(path).map(|(text, _)| text)
     }
+}
+
+/// Reads a regular file, and what the system says of that same file.
+pub(super) fn read(path: &Path) -> io::Result<(String, Metadata)> {
+    // Looked at before it is opened: to open a pipe waits for somebody who writes into it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("this is not a regular file"));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut text = String::new();
+    let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if length as u64 > FILE_BYTES_MAX {
+        let why = format!("it has more than the {FILE_BYTES_MAX} bytes that are read");
+        return Err(io::Error::other(why));
+    }
+    Ok((text, metadata))
 }
 
 impl Actor {
@@ -48,71 +56,77 @@ impl Actor {
         self.rewrite_words();
         let problem = self.load().err();
         if problem != self.file_problem {
+            let file = self.file.display();
             match &problem {
-                Some(why) => tracing::error!(
-                    file = %self.file.display(),
-                    "the file is not taken, the last good table goes on: {why}"
+                Some(NotTaken::Waits { site, flip }) => {
+                    tracing::info!(%file, %site, %flip, "the edit waits for the flip to end");
+                }
+                Some(why @ (NotTaken::Mistakes(_) | NotTaken::Failed(_))) => tracing::error!(
+                    %file, "the file is not taken, the last good table goes on: {why}"
                 ),
-                None => tracing::info!(file = %self.file.display(), "the file is taken again"),
+                None => tracing::info!(%file, "the file is taken again"),
             }
             self.file_problem = problem;
         }
         self.show();
     }
 
-    fn load(&mut self) -> Result<(), String> {
-        let owner = fs::metadata(&self.file)
-            .map_err(|error| error.to_string())?
-            .uid();
-        let text = Disk.read(&self.file).map_err(|error| error.to_string())?;
-        let table =
-            Table::load(&self.file, &text, &Disk).map_err(|mistakes| in_words(&mistakes))?;
+    fn load(&mut self) -> Result<(), NotTaken> {
+        let failed = |error| NotTaken::Failed(format!("{}: {error}", self.file.display()));
+        let (text, metadata) = read(&self.file).map_err(failed)?;
+        let table = Table::load(&self.file, &text, &Disk).map_err(NotTaken::Mistakes)?;
         let diff = Diff::between(&self.table, &table, &self.file, &text);
-        self.accept(&table, &diff)?;
-        if diff.rest || access_differs(&self.table, &diff) {
-            self.publish_table(table)?;
+        self.accept(&table, &diff, &text)?;
+        if diff.rest || self.access_differs(&diff) {
+            self.publish_table(table, &diff)?;
         } else {
             self.table = Arc::new(table);
         }
-        self.ask_for_words(owner);
+        self.rewritten.clear();
+        self.ask_for_words(metadata.uid());
         Ok(())
     }
 
     /// Says why a sound table cannot be taken as things stand.
-    fn accept(&self, table: &Table, diff: &Diff) -> Result<(), String> {
-        if !diff.restart.is_empty() {
-            return Err(in_words(&diff.restart));
+    fn accept(&self, table: &Table, diff: &Diff, text: &str) -> Result<(), NotTaken> {
+        let mut found: Vec<Diagnostic> = diff.restart.clone();
+        let mut misfits = misfit::with_flips(table, self.flips.values());
+        // In doubt nothing is known of any site, and nothing is to be held against the table.
+        if self.ledger.journal.is_ok() {
+            misfits.extend(misfit::with_the_journal(table, &self.ledger.sites));
         }
-        sides_are_there(table, &self.ledger.sites)?;
-        for running in self.flips.values() {
-            for moving in &running.moves {
-                let name = &moving.planned.site;
-                let now = table.sites.iter().find(|site| site.name == *name);
-                if now != Some(&moving.site) {
-                    return Err(format!(
-                        "the edit of {name} waits for flip {} to end",
-                        running.id
-                    ));
-                }
-            }
+        if !misfits.is_empty() {
+            found.extend(table::place(&self.file, text, misfits));
         }
-        Ok(())
+        if !found.is_empty() {
+            found.sort_by_key(|one| (one.line, one.column));
+            return Err(NotTaken::Mistakes(found));
+        }
+        misfit::wait_for_flips(table, self.flips.values())
     }
 
-    fn publish_table(&mut self, table: Table) -> Result<(), String> {
-        let journal_failed = |error| format!("the journal could not be written: {error}");
-        for adopted in self.ledger.adopt(&table).map_err(journal_failed)? {
-            tracing::info!(site = %adopted.site, active = %adopted.active, "new site adopted");
-        }
+    fn access_differs(&self, diff: &Diff) -> bool {
+        let before = |site| self.table.words.get(site).map(|words| words.access);
+        let mut words = diff.words.iter();
+        words.any(|(site, words)| before(site) != Some(words.access))
+    }
+
+    /// Journals what a table brings, and serves it: the zones are made first, for a table that
+    /// has a mistake there must leave nothing behind.
+    fn publish_table(&mut self, table: Table, diff: &Diff) -> Result<(), NotTaken> {
+        let journal_failed =
+            |error| NotTaken::Failed(format!("the journal could not be written: {error}"));
         let positions = self.positions_with(&table);
-        let ready = self
-            .ledger
-            .ready_zones(&table, &positions)
-            .map_err(|e| e.to_string())?;
-        self.ledger
-            .journal_zones(ready.changed)
-            .map_err(journal_failed)?;
-        self.journal_access(&table).map_err(journal_failed)?;
+        let ready = match self.ledger.ready_zones(&table, &positions) {
+            Ok(ready) => ready,
+            Err(ZonesError::Mistakes(mistakes)) => return Err(NotTaken::Mistakes(mistakes)),
+            Err(ZonesError::Journal(error)) => return Err(journal_failed(error)),
+        };
+        self.ledger.adopt(&table).map_err(journal_failed)?;
+        let changed = ready.changed;
+        self.ledger.journal_zones(changed).map_err(journal_failed)?;
+        let access = self.ledger.read_access(&self.table, &table);
+        access.map_err(journal_failed)?;
 
         let before = self.board.current();
         let generation = self.generation.next();
@@ -124,41 +138,38 @@ impl Actor {
             &positions,
             Arc::new(ready.zones),
         );
-        let removed = |view: &&SiteView| next.site(&view.site.name).is_none();
-        let gone: Vec<_> = before
-            .sites()
-            .iter()
-            .filter(removed)
-            .filter_map(|view| view.lane.clone())
-            .collect();
+        self.cut_returning(diff);
         self.board.publish(Arc::new(next));
-        for lane in &gone {
-            lane.gates.close();
-        }
-        if !gone.is_empty() {
-            self.board.nudge();
-        }
+        self.close_removed(diff, &before);
         self.table = table;
         self.generation = generation;
         tracing::info!(%generation, sites = self.table.sites.len(), "table published");
         Ok(())
     }
 
-    fn journal_access(&mut self, table: &Table) -> rusqlite::Result<()> {
-        let Ok(journal) = &mut self.ledger.journal else {
-            return Ok(());
-        };
-        for (site, words) in &table.words {
-            if self
-                .ledger
-                .sites
-                .get(site)
-                .is_some_and(|known| known.access != words.access)
-            {
-                journal.access_read(site, words.access, Timestamp::now())?;
+    /// Closes the lanes of removed sites: nobody new gets in, and what is in flight ends.
+    fn close_removed(&mut self, diff: &Diff, before: &Snapshot) {
+        for site in &diff.removed {
+            let view = before.site(site);
+            if let Some(lane) = view.and_then(|view| view.lane.clone()) {
+                lane.gates.close();
+                self.leaving.insert(site.clone(), lane);
             }
         }
-        self.ledger.read_again()
+        self.leaving.retain(|_, lane| lane.gates.in_flight() > 0);
+        if !diff.removed.is_empty() {
+            self.board.nudge();
+        }
+    }
+
+    /// Cuts what is still in flight in the closed lane of a site that comes back: a flip of it
+    /// waits for its new lane only, and must find nothing at work in the old one.
+    fn cut_returning(&mut self, diff: &Diff) {
+        for site in &diff.added {
+            if let Some(lane) = self.leaving.remove(site) {
+                lane.gates.order_cut(Cut::Everything);
+            }
+        }
     }
 
     /// Tells where each site of a table is served, or is to be when it is new.
@@ -179,173 +190,5 @@ impl Actor {
             }
         }
         positions
-    }
-
-    /// Carries out what the words of the file ask for; all moves of one edit are one flip.
-    fn ask_for_words(&mut self, owner: u32) {
-        let mut moves = Vec::new();
-        let mut words = Vec::new();
-        let mut reason = None;
-        let table = Arc::clone(&self.table);
-        for (site, said) in &table.words {
-            let Some(record) = self.ledger.sites.get(site) else {
-                continue;
-            };
-            let word = said.active.as_ref();
-            match decide(word, record, &self.doing(site)) {
-                Ask::Nothing | Ask::Later => {}
-                Ask::Note => self.note_word(site, word, "nothing to do"),
-                Ask::Cancel(flip) => {
-                    self.note_word(site, word, "edited back: the flip is cancelled");
-                    // One that got past its commit meanwhile is flipped back by the next look.
-                    let _ = self.cancel(flip, "the word was edited back");
-                }
-                Ask::Flip(to) => {
-                    moves.push((site.clone(), Some(to)));
-                    words.push((site.clone(), word.cloned()));
-                    reason = reason.or_else(|| said.reason.clone());
-                }
-            }
-        }
-        if moves.is_empty() {
-            return;
-        }
-        let who = Who {
-            name: user_name(owner),
-            uid: owner,
-            via: Via::File,
-        };
-        let request = FlipRequest {
-            moves,
-            during: None,
-            reason,
-            who,
-        };
-        if let Err(why) = self.begin(&request, words.clone()) {
-            for (site, word) in words {
-                self.problems.insert(site.clone(), why.to_string());
-                self.note_word(&site, word.as_ref(), &why.to_string());
-            }
-        }
-    }
-
-    /// Remembers a word that no flip carries.
-    pub(super) fn note_word(&mut self, site: &SiteName, word: Option<&SideName>, why: &str) {
-        if let Ok(journal) = &mut self.ledger.journal
-            && let Err(error) = journal.word_read(site, word, why, Timestamp::now())
-        {
-            tracing::error!(%site, %error, "a word could not be journalled as read");
-        }
-        // Also when the disk is full: a word must not be asked for again and again.
-        if let Some(record) = self.ledger.sites.get_mut(site) {
-            record.word = word.cloned();
-        }
-    }
-
-    fn doing(&self, site: &SiteName) -> Doing {
-        match self.flip_of(site) {
-            None => Doing::Rests,
-            Some(running) => match running.target_of(site) {
-                Some(to) if running.flip.is_cancellable() => Doing::Leaves(running.id, to.clone()),
-                Some(_) | None => Doing::Arrives,
-            },
-        }
-    }
-
-    /// Writes the words that commits have left to be written into the file.
-    pub(super) fn rewrite_words(&mut self) {
-        let pending: Vec<_> = self
-            .ledger
-            .sites
-            .iter()
-            .filter(|(site, _)| {
-                self.flip_of(site)
-                    .is_none_or(|running| is_published(&running.flip))
-            })
-            .filter_map(|(site, record)| Some((site.clone(), record.rewrite.clone()?)))
-            .collect();
-        for (site, (from, to)) in pending {
-            failpoint::hit("rewriting");
-            let written = rewrite::active(&self.file, &site, &from, &to)
-                .map_err(|error| error.to_string())
-                .and_then(|()| match &mut self.ledger.journal {
-                    Ok(journal) => journal.rewritten(&site).map_err(|error| error.to_string()),
-                    Err(why) => Err(why.clone()),
-                });
-            match written {
-                Ok(()) => {
-                    if let Some(record) = self.ledger.sites.get_mut(&site) {
-                        record.rewrite = None;
-                    }
-                }
-                Err(why) => {
-                    let why = format!("the file still has to say `active: {to}`: {why}");
-                    tracing::error!(%site, why, "the word was not rewritten; it is tried again");
-                    self.problems.insert(site, why);
-                }
-            }
-        }
-    }
-}
-
-/// Joins mistakes, one to a line.
-fn in_words(mistakes: &[Diagnostic]) -> String {
-    mistakes
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn access_differs(old: &Table, diff: &Diff) -> bool {
-    let before = |site| old.words.get(site).map(|words| words.access);
-    diff.words
-        .iter()
-        .any(|(site, words)| before(site) != Some(words.access))
-}
-
-/// Says which site's journalled active side a table does not have, or which new site has no word.
-pub(super) fn sides_are_there(
-    table: &Table,
-    known: &std::collections::BTreeMap<SiteName, crate::journal::SiteRecord>,
-) -> Result<(), String> {
-    for site in &table.sites {
-        let word = table
-            .words
-            .get(&site.name)
-            .and_then(|words| words.active.as_ref());
-        match known.get(&site.name) {
-            Some(record) if site.side(&record.active).is_none() => {
-                return Err(format!(
-                    "sites.{}.sides: side {} is missing, and it is the active one: put it back, \
-                     or flip away from it first",
-                    site.name, record.active
-                ));
-            }
-            None if word.is_none() => {
-                return Err(format!(
-                    "sites.{}: a site that is seen for the first time needs `active:`, to say \
-                     which of its sides has the current data",
-                    site.name
-                ));
-            }
-            Some(_) | None => {}
-        }
-    }
-    Ok(())
-}
-
-fn is_published(flip: &Flip) -> bool {
-    matches!(
-        flip,
-        Flip::Publishing(_) | Flip::Confirming(_) | Flip::Settling(_)
-    )
-}
-
-/// Finds the name of a user; the number itself when there is none.
-fn user_name(uid: u32) -> String {
-    match nix::unistd::User::from_uid(uid.into()) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => uid.to_string(),
     }
 }

@@ -3,13 +3,20 @@
 //! After a commit the file says what is. The new text goes beside the file and is renamed over it,
 //! at the target of a symlink, with owner and mode kept; a crash leaves the old text or the new.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::flip::Flip;
 use crate::site::{SideName, SiteName};
 use crate::table::{EditError, splice_active};
+
+use super::actor::Actor;
+use super::{failpoint, reload};
+
+/// How often the rewrite begins anew because somebody writes the file at the same time.
+const TRIES: u32 = 5;
 
 /// Why the word was not rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +29,24 @@ pub(super) enum RewriteError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The new file could not be given to the owner of the old one.
+    #[error("{}: its owner (uid {uid}, gid {gid}) cannot be kept: {source}", path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Somebody writes the file all the time.
+    #[error("{}: it was written by somebody else in the same instant, {TRIES} times", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// The word cannot be replaced where it stands.
     #[error("{}: {source}", path.display())]
     Edit {
@@ -32,20 +57,89 @@ pub(super) enum RewriteError {
     },
 }
 
+/// What became of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rewritten {
+    /// The file says the new word.
+    Done,
+    /// The file says something else than the old word: it was edited, or left out, meanwhile.
+    NotMine,
+    /// The file has no such site; should it come back, its word is still to be rewritten.
+    SiteGone,
+}
+
+impl Actor {
+    /// Writes the words that commits have left to be written into the file.
+    pub(super) fn rewrite_words(&mut self) {
+        let pending: Vec<_> = self
+            .ledger
+            .sites
+            .iter()
+            .filter(|(site, _)| {
+                self.flip_of(site)
+                    .is_none_or(|running| is_published(&running.flip))
+            })
+            .filter_map(|(site, record)| Some((site.clone(), record.rewrite.clone()?)))
+            .collect();
+        for (site, (from, to)) in pending {
+            failpoint::hit("rewriting");
+            match self.rewrite(&site, &from, &to) {
+                Ok(()) => {
+                    self.unwritten.remove(&site);
+                }
+                Err(why) => {
+                    let why = format!("the file still has to say `active: {to}`: {why}");
+                    if self.unwritten.get(&site) != Some(&why) {
+                        tracing::error!(%site, why, "the word was not rewritten; it is tried again");
+                    }
+                    self.unwritten.insert(site, why);
+                }
+            }
+        }
+    }
+
+    fn rewrite(&mut self, site: &SiteName, from: &SideName, to: &SideName) -> Result<(), String> {
+        let rewritten = active(&self.file, site, from, to).map_err(|error| error.to_string())?;
+        match rewritten {
+            Rewritten::SiteGone => return Ok(()),
+            Rewritten::Done => {
+                self.rewritten.insert(site.clone(), to.clone());
+            }
+            Rewritten::NotMine => {}
+        }
+        let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
+        let noted = journal.rewritten(site);
+        noted.map_err(|error| format!("the journal could not be written: {error}"))?;
+        if let Some(record) = self.ledger.sites.get_mut(site) {
+            record.rewrite = None;
+        }
+        Ok(())
+    }
+}
+
+fn is_published(flip: &Flip) -> bool {
+    matches!(
+        flip,
+        Flip::Publishing(_) | Flip::Confirming(_) | Flip::Settling(_)
+    )
+}
+
 /// Tells whether the file could be rewritten, without touching it.
 ///
 /// # Errors
 /// What stands in the way, as [`active`] would meet it.
 pub(super) fn try_out(path: &Path, site: &SiteName, to: &SideName) -> Result<(), RewriteError> {
     let target = real(path)?;
-    let text = fs::read_to_string(&target).map_err(io_at(&target))?;
+    let (text, _) = reload::read(&target).map_err(io_at(&target))?;
     splice_active(&text, site, to).map_err(|source| RewriteError::Edit {
         path: target.clone(),
         source,
     })?;
     let beside = beside(&target);
-    File::create(&beside).map_err(io_at(&beside))?;
-    fs::remove_file(&beside).map_err(io_at(&beside))
+    let written = write_beside(&target, &beside, "");
+    // Nothing is there to remove when it could not be made.
+    let _ = fs::remove_file(&beside);
+    written
 }
 
 /// Replaces the word of a site, if it still is `from`.
@@ -54,45 +148,82 @@ pub(super) fn try_out(path: &Path, site: &SiteName, to: &SideName) -> Result<(),
 ///
 /// # Errors
 /// See [`RewriteError`]; the file is as it was.
-pub(super) fn active(
+fn active(
     path: &Path,
     site: &SiteName,
     from: &SideName,
     to: &SideName,
-) -> Result<(), RewriteError> {
-    let target = real(path)?;
-    let text = fs::read_to_string(&target).map_err(io_at(&target))?;
-    let edit = |source| RewriteError::Edit {
-        path: target.clone(),
-        source,
-    };
-    if splice_active(&text, site, from).map_err(edit)? != text {
-        return Ok(());
+) -> Result<Rewritten, RewriteError> {
+    for _ in 0..TRIES {
+        let target = real(path)?;
+        let (text, _) = reload::read(&target).map_err(io_at(&target))?;
+        match splice_active(&text, site, from) {
+            Ok(same) if same == text => {}
+            Ok(_) | Err(EditError::NoWord(_)) => return Ok(Rewritten::NotMine),
+            Err(EditError::NoSite(_)) => return Ok(Rewritten::SiteGone),
+            Err(source) => {
+                return Err(RewriteError::Edit {
+                    path: target,
+                    source,
+                });
+            }
+        }
+        let edited = splice_active(&text, site, to).map_err(|source| RewriteError::Edit {
+            path: target.clone(),
+            source,
+        })?;
+        if replace(&target, &text, &edited)? {
+            return Ok(Rewritten::Done);
+        }
     }
-    let rewritten = splice_active(&text, site, to).map_err(edit)?;
-    replace(&target, &rewritten)
+    Err(RewriteError::Busy { path: path.into() })
 }
 
-fn replace(target: &Path, text: &str) -> Result<(), RewriteError> {
-    let before = fs::metadata(target).map_err(io_at(target))?;
+/// Renames the new text over the old; false when the file says something else by then.
+fn replace(target: &Path, old: &str, new: &str) -> Result<bool, RewriteError> {
     let beside = beside(target);
-    let written = (|| {
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(before.permissions())?;
-        let now = file.metadata()?;
-        if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
-            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+    let replaced = write_beside(target, &beside, new).and_then(|()| {
+        // The sync before this takes its time, and an edit made meanwhile is not to be lost.
+        let (now, _) = reload::read(target).map_err(io_at(target))?;
+        if now != old {
+            return Ok(false);
         }
-        file.sync_all()?;
-        fs::rename(&beside, target)?;
-        File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
-    })();
-    written.map_err(|error| {
+        fs::rename(&beside, target).map_err(io_at(target))?;
+        let folder = target.parent().unwrap_or(Path::new("/"));
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(io_at(folder))?;
+        Ok(true)
+    });
+    if !matches!(replaced, Ok(true)) {
         // Best effort: what is left beside the file is overwritten by the next attempt.
         let _ = fs::remove_file(&beside);
-        io_at(target)(error)
-    })
+    }
+    replaced
+}
+
+/// Writes a text beside the file, on disk when it returns, with the owner and mode of the file.
+fn write_beside(target: &Path, beside: &Path, text: &str) -> Result<(), RewriteError> {
+    let like = fs::metadata(target).map_err(io_at(target))?;
+    // Nobody else may read it before it has the mode of the file.
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(beside).map_err(io_at(beside))?;
+    let now = file.metadata().map_err(io_at(beside))?;
+    if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
+        fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|source| {
+            RewriteError::Owner {
+                path: target.into(),
+                uid: like.uid(),
+                gid: like.gid(),
+                source,
+            }
+        })?;
+    }
+    // After the owner, for a change of owner can take bits of the mode away.
+    file.set_permissions(like.permissions())
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(io_at(beside))
 }
 
 fn real(path: &Path) -> Result<PathBuf, RewriteError> {

@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use crate::journal::{FlipEnd, FlipRecord, Journal, OpenError, StateLock};
 use crate::site::{FlipId, Generation, Outcome, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
-use crate::table::Table;
+use crate::table::{self, Diagnostic, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
 use super::handle::Handle;
 use super::ledger::{Ledger, ZonesError};
-use super::reload::sides_are_there;
+use super::misfit;
+use super::reload::Disk;
 use super::status::{FlipStatus, Status};
 use super::watch::{Watch, watch};
 
@@ -39,13 +40,8 @@ pub enum StartError {
     #[error("the journal: {0}")]
     Journal(#[from] rusqlite::Error),
     /// The table does not fit what the journal says; the operator is at fault.
-    #[error("{}: {why}", file.display())]
-    Table {
-        /// The file.
-        file: PathBuf,
-        /// What does not fit.
-        why: String,
-    },
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Misfits(Vec<Diagnostic>),
     /// The file cannot be watched.
     #[error("{}: cannot be watched for edits: {source}", file.display())]
     Watch {
@@ -90,25 +86,21 @@ impl Control {
         metrics: Arc<ControlMetrics>,
     ) -> Result<(Self, Arc<Switchboard>), StartError> {
         let mut ledger = open_ledger(&lock, &table)?;
-        let wrong = |why| StartError::Table {
-            file: file.into(),
-            why,
-        };
         if ledger.journal.is_ok() {
-            sides_are_there(&table, &ledger.sites).map_err(wrong)?;
+            fits(file, &table, &ledger)?;
         }
         let past = recover(&mut ledger)?;
-        ledger.adopt(&table)?;
-
         let table = Arc::new(table);
         let positions = ledger.positions(&table);
         let ready = ledger
             .ready_zones(&table, &positions)
             .map_err(|error| match error {
                 ZonesError::Journal(error) => StartError::Journal(error),
-                mistakes @ ZonesError::Mistakes(_) => wrong(mistakes.to_string()),
+                ZonesError::Mistakes(mistakes) => StartError::Misfits(mistakes),
             })?;
+        ledger.adopt(&table)?;
         ledger.journal_zones(ready.changed)?;
+        ledger.read_access(&table, &table)?;
         let generation = Generation(1);
         let zones = Arc::new(ready.zones);
         let first = Snapshot::follow(None, generation, Arc::clone(&table), &positions, zones);
@@ -134,6 +126,10 @@ impl Control {
             is_stopping: false,
             file_problem: None,
             problems: past.problems,
+            unwritten: BTreeMap::new(),
+            rewritten: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            look_again: false,
             recent: past.recent,
             status,
             events,
@@ -187,6 +183,17 @@ impl Control {
             .map_err(StartError::Thread)?;
         Ok((handle, thread))
     }
+}
+
+/// Holds the table against the journal.
+fn fits(file: &Path, table: &Table, ledger: &Ledger) -> Result<(), StartError> {
+    let misfits = misfit::with_the_journal(table, &ledger.sites);
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    // A file that vanished in this instant leaves the key paths without their lines.
+    let text = Disk.read(file).unwrap_or_default();
+    Err(StartError::Misfits(table::place(file, &text, misfits)))
 }
 
 fn open_ledger(lock: &StateLock, table: &Table) -> Result<Ledger, StartError> {

@@ -39,7 +39,7 @@ pub struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Watches a file and sends for each change of its content, 50 ms after the last write.
+/// Watches a file and sends for each time it is written or replaced, 50 ms after the last write.
 ///
 /// Call it before the file is first read, so that no change falls in between. A file that vanishes
 /// or cannot be read is a change too. When the channel is full, a message for the newest content
@@ -56,10 +56,8 @@ pub fn watch(path: PathBuf, on_change: mpsc::Sender<()>) -> io::Result<Watch> {
         nudges,
         stop: Arc::clone(&stop),
         on_change,
-        // The first look compares the content whatever the stamp: a write in the clock tick of
-        // this one leaves the stamp as it is.
         stamp: None,
-        content: content(&path),
+        first: Some(content(&path)),
         path,
     };
     eye.directories.follow(&eye.path);
@@ -93,7 +91,9 @@ struct Eye {
     on_change: mpsc::Sender<()>,
     directories: Directories,
     stamp: Option<Stamp>,
-    content: Option<u64>,
+    /// The content when the watch began, until the first look: that one goes by content, for a
+    /// write in the clock tick of a stamp leaves the stamp as it is.
+    first: Option<Option<u64>>,
 }
 
 impl Eye {
@@ -101,17 +101,17 @@ impl Eye {
         while self.wait(POLL) {
             self.directories.follow(&self.path);
             let stamp = Stamp::of(&self.path);
-            if self.stamp.is_some() && stamp == self.stamp {
+            if self.first.is_none() && stamp == self.stamp {
                 continue;
             }
             if !self.wait_until_quiet(stamp) {
                 return;
             }
-            let content = content(&self.path);
-            if content == self.content {
+            // From here on the stamp counts and not the content: whoever is told reads the file
+            // at other times too, and what was changed there and back may be new to him.
+            if self.first.take() == Some(content(&self.path)) {
                 continue;
             }
-            self.content = content;
             if let Err(mpsc::error::TrySendError::Closed(())) = self.on_change.try_send(()) {
                 return;
             }

@@ -20,7 +20,7 @@ pub(super) enum Doing {
 /// What is to be done about a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Nothing: it is the word that was read last.
+    /// Nothing: it is the word that was read last, or one that a commit left behind.
     Nothing,
     /// Remember it as read; there is nothing to do about it.
     Note,
@@ -35,6 +35,10 @@ pub(super) enum Ask {
 /// Decides what the word of a site asks for; `None` is a word that is left out.
 pub(super) fn decide(word: Option<&SideName>, record: &SiteRecord, doing: &Doing) -> Ask {
     if word == record.word.as_ref() {
+        return Ask::Nothing;
+    }
+    // The old word stands there because a commit has yet to rewrite it, and asks for nothing.
+    if record.rewrite.as_ref().map(|(from, _)| from) == word && word.is_some() {
         return Ask::Nothing;
     }
     let Some(word) = word else {
@@ -108,6 +112,22 @@ mod tests {
             Ask::Cancel(FlipId(4))
         );
         assert_eq!(decide(Some(&side("third")), &moving, &leaves), Ask::Later);
+    }
+
+    #[test]
+    fn a_word_that_is_still_to_be_rewritten_is_no_request() {
+        let pending = SiteRecord {
+            rewrite: Some((side("live"), side("backup"))),
+            ..record("backup", Some("backup"))
+        };
+        for doing in [Doing::Rests, Doing::Arrives] {
+            assert_eq!(decide(Some(&side("live")), &pending, &doing), Ask::Nothing);
+        }
+        assert_eq!(
+            decide(Some(&side("third")), &pending, &Doing::Rests),
+            Ask::Flip(side("third")),
+            "another word is"
+        );
     }
 
     #[test]

@@ -183,6 +183,28 @@ impl Journal {
         tx.commit()
     }
 
+    /// Notes the access that the file gives to a part of a site, which is served as the file says.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn path_access_read(
+        &mut self,
+        site: &SiteName,
+        prefix: &str,
+        access: Access,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        event(
+            &tx,
+            at,
+            Some(site),
+            "access",
+            &format!("{prefix}: {access}"),
+        )?;
+        tx.commit()
+    }
+
     /// Remembers that the file of a site says what it is to say.
     ///
     /// # Errors

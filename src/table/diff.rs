@@ -71,16 +71,48 @@ fn restart(old: &Table, new: &Table, path: &Path, text: &str) -> Vec<Diagnostic>
     if changed.iter().all(|(_, changed)| !changed) {
         return Vec::new();
     }
+    let message = "needs a restart: a running daemon keeps what it began with";
+    let remedy = "restart the daemon, or write what was there before";
+    let keys = changed.iter().filter(|(_, changed)| *changed);
+    let found = keys.map(|(key, _)| Misfit::new(*key, message, remedy));
+    place(path, text, found.collect())
+}
+
+/// What a sound table says that cannot be as things stand; [`place`] finds where it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    key: String,
+    message: String,
+    remedy: String,
+}
+
+impl Misfit {
+    /// Names the key, what is wrong with it, and what to write instead.
+    pub fn new(
+        key: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Gives misfits their places in the text, in the order of these.
+///
+/// A key that is left out has the place of the nearest mapping above it.
+pub fn place(path: &Path, text: &str, misfits: Vec<Misfit>) -> Vec<Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = tree::parse(text, &mut Report::new(path));
     let mut report = Report::new(path);
-    for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
+    for misfit in misfits {
         let place = root
             .as_ref()
-            .map_or(Place::START, |root| place_of(root, key));
-        let message = "needs a restart: a running daemon keeps what it began with";
-        let remedy = "restart the daemon, or write what was there before";
-        report.mistake(place, key, message, remedy);
+            .map_or(Place::START, |root| place_of(root, &misfit.key));
+        report.mistake(place, &misfit.key, misfit.message, misfit.remedy);
     }
     report.finish().err().unwrap_or_default()
 }

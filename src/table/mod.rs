@@ -36,7 +36,7 @@ mod schema;
 mod tree;
 
 pub use diagnostic::Diagnostic;
-pub use diff::Diff;
+pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
 pub use matcher::Matcher;
 pub use model::{

@@ -11,13 +11,14 @@ use crate::support::table::NoFiles;
 
 /// One line of expectations.
 #[derive(Debug)]
-struct Expected {
-    place: String,
-    key: String,
-    part: String,
+pub(crate) struct Expected {
+    pub(crate) place: String,
+    pub(crate) key: String,
+    pub(crate) part: String,
 }
 
-fn expected(text: &str) -> Vec<Expected> {
+/// Reads what a file expects of itself.
+pub(crate) fn expected(text: &str) -> Vec<Expected> {
     let lines = text.lines().filter_map(|line| {
         let line = line.trim_start_matches('\u{feff}');
         line.strip_prefix("# expect: ")
@@ -42,7 +43,8 @@ fn meets(found: &Diagnostic, expected: &Expected) -> bool {
         && said.contains(&expected.part)
 }
 
-fn files() -> Vec<PathBuf> {
+/// Lists the files with mistakes.
+pub(crate) fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mistakes");
     let entries = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -120,6 +120,72 @@ impl Place {
         assert!(done.success());
     }
 
+    /// Replaces pieces of the file, each of which must be there, by a rename over it.
+    pub(crate) fn edit(&self, pieces: &[(&str, &str)]) {
+        let mut text = self.text();
+        for (old, new) in pieces {
+            assert!(text.contains(old), "no {old:?} in {text}");
+            text = text.replace(old, new);
+        }
+        self.replace(&text);
+    }
+
+    /// Replaces the file, by a rename over it.
+    pub(crate) fn replace(&self, text: &str) {
+        let beside = self.file().with_file_name("new.yaml");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, self.file()).unwrap();
+    }
+
+    /// Reads the file.
+    pub(crate) fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// Waits until the file on disk is not what is served, for a reason with this in its words.
+    pub(crate) fn until_not_taken(&self, part: &str) -> String {
+        until(&format!("a file problem with {part:?}"), || {
+            let status = self.status_json()?;
+            let problem = status["file_problem"].as_str()?;
+            problem.contains(part).then(|| problem.to_owned())
+        })
+    }
+
+    /// Waits until the file on disk is what is served.
+    pub(crate) fn until_taken(&self) {
+        until("the file is taken", || {
+            self.status_json()?["file_problem"].is_null().then_some(())
+        });
+    }
+
+    /// Counts the tables that were served.
+    pub(crate) fn generation(&self) -> u64 {
+        until("a generation", || {
+            self.status_json()?["generation"].as_u64()
+        })
+    }
+
+    /// Waits until a table of this number is served.
+    pub(crate) fn until_generation(&self, number: u64) {
+        until(&format!("generation {number}"), || {
+            (self.status_json()?["generation"] == number).then_some(())
+        });
+    }
+
+    /// Counts the flips that the status shows.
+    pub(crate) fn flips(&self) -> usize {
+        until("the flips", || {
+            Some(self.status_json()?["flips"].as_array()?.len())
+        })
+    }
+
+    /// Waits until a running flip has come to a phase.
+    pub(crate) fn until_phase(&self, phase: &str) {
+        until(&format!("a flip is {phase}"), || {
+            (self.status_json()?["flips"][0]["phase"] == phase).then_some(())
+        });
+    }
+
     /// Reads the word that the file says.
     pub(crate) fn word(&self) -> String {
         let text = fs::read_to_string(self.file()).unwrap();

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod dns;
 pub(crate) mod origin;
+pub(crate) mod pair;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod track;

@@ -1,0 +1,99 @@
+//! Asking: what the words of a table that was taken lead to.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::site::{SideName, SiteName, Via, Who};
+
+use super::actor::Actor;
+use super::handle::FlipRequest;
+use super::words::{Ask, Doing, decide};
+
+impl Actor {
+    /// Carries out what the words of the file ask for; all moves of one edit are one flip.
+    pub(super) fn ask_for_words(&mut self, owner: u32) {
+        let mut moves = Vec::new();
+        let mut words = Vec::new();
+        let mut reason = None;
+        let table = Arc::clone(&self.table);
+        for (site, said) in &table.words {
+            let Some(record) = self.ledger.sites.get(site) else {
+                continue;
+            };
+            let word = said.active.as_ref();
+            match decide(word, record, &self.doing(site)) {
+                Ask::Nothing | Ask::Later => {}
+                Ask::Note => {
+                    // Whatever was asked for before, it is not asked for any more.
+                    self.problems.remove(site);
+                    self.note_word(site, word, "nothing to do");
+                }
+                Ask::Cancel(flip) => {
+                    // Only one that can be cancelled is; the word is noted after it, for a
+                    // refusal journals the word that began the flip.
+                    if let Err(why) = self.cancel(flip, "the word was edited back") {
+                        tracing::error!(%site, %why, "a flip was not cancelled");
+                    }
+                    self.note_word(site, word, "edited back: the flip is cancelled");
+                }
+                Ask::Flip(to) => {
+                    moves.push((site.clone(), Some(to)));
+                    words.push((site.clone(), word.cloned()));
+                    reason = reason.or_else(|| said.reason.clone());
+                }
+            }
+        }
+        if moves.is_empty() {
+            return;
+        }
+        let who = Who {
+            name: user_name(owner),
+            uid: owner,
+            via: Via::File,
+        };
+        let request = FlipRequest {
+            moves,
+            during: None,
+            reason,
+            who,
+        };
+        if let Err(why) = self.begin(&request, words.clone()) {
+            for (site, word) in words {
+                self.problems.insert(site.clone(), why.to_string());
+                self.note_word(&site, word.as_ref(), &why.to_string());
+            }
+        }
+    }
+
+    /// Remembers a word that no flip carries.
+    pub(super) fn note_word(&mut self, site: &SiteName, word: Option<&SideName>, why: &str) {
+        if let Ok(journal) = &mut self.ledger.journal
+            && let Err(error) = journal.word_read(site, word, why, Timestamp::now())
+        {
+            tracing::error!(%site, %error, "a word could not be journalled as read");
+        }
+        // Also when the disk is full: a word must not be asked for again and again.
+        if let Some(record) = self.ledger.sites.get_mut(site) {
+            record.word = word.cloned();
+        }
+    }
+
+    fn doing(&self, site: &SiteName) -> Doing {
+        match self.flip_of(site) {
+            None => Doing::Rests,
+            Some(running) => match running.target_of(site) {
+                Some(to) if running.flip.is_cancellable() => Doing::Leaves(running.id, to.clone()),
+                Some(_) | None => Doing::Arrives,
+            },
+        }
+    }
+}
+
+/// Finds the name of a user; the number itself when there is none.
+fn user_name(uid: u32) -> String {
+    match nix::unistd::User::from_uid(uid.into()) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => uid.to_string(),
+    }
+}

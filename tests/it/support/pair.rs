@@ -1,0 +1,78 @@
+//! A daemon with two sites, each between two recording origins.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::daemon::{Daemon, Place};
+use super::origin::Origin;
+use super::wait::until;
+
+/// The host of `ispot`.
+pub(crate) const ISPOT: &str = "www.ispot.example";
+/// The host of `megalab`.
+pub(crate) const MEGALAB: &str = "www.evolutionmegalab.example";
+
+/// A running daemon with the sites `ispot` and `megalab`, both with `during: hold`.
+pub(crate) struct Pair {
+    pub(crate) place: Place,
+    pub(crate) ispot: Sides,
+    pub(crate) megalab: Sides,
+    pub(crate) daemon: Daemon,
+}
+
+/// The two origins of a site.
+pub(crate) struct Sides {
+    pub(crate) live: Origin,
+    pub(crate) backup: Origin,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        let place = Place::new();
+        fs::write(place.file(), table(&place)).unwrap();
+        let origin = |port: u16, side| Origin::start(&format!("{}:{port}", place.ip), side);
+        let sides = |first| Sides {
+            live: origin(first, "live"),
+            backup: origin(first + 1, "backup"),
+        };
+        let (ispot, megalab) = (sides(9101), sides(9103));
+        let daemon = place.start();
+        Self {
+            place,
+            ispot,
+            megalab,
+            daemon,
+        }
+    }
+
+    /// The status of a site; null when there is none of that name.
+    pub(crate) fn site(&self, name: &str) -> Value {
+        let status = until("a status", || self.place.status_json());
+        let sites = status["sites"].as_array().unwrap();
+        let found = sites.iter().find(|site| site["name"] == name);
+        found.cloned().unwrap_or_default()
+    }
+}
+
+/// The table as it is at first.
+fn table(place: &Place) -> String {
+    let (ip, state) = (place.ip, place.state());
+    let state = state.display();
+    let mut text = format!(
+        "version: 1\nlisten:\n  http: [{ip}:8080]\n  dns: [{ip}:8053]\n  admin: {ip}:9901\n\
+         state: {state}\ndns:\n  addresses: [{ip}]\n  zones: {{ispot.example: {{}}}}\nsites:\n"
+    );
+    for (name, host, port) in [("ispot", ISPOT, 9101), ("megalab", MEGALAB, 9103)] {
+        let other = port + 1;
+        text += &format!(
+            "  {name}:\n    hosts: [{host}]\n    active: live  # {name}\n    sides:\n      \
+             live: {{web: [http://{ip}:{port}]}}\n      \
+             backup: {{web: [http://{ip}:{other}]}}\n    \
+             flip: {{during: hold, hold: {{for: 25s, requests: 10}}}}\n    \
+             preflight: {{timeout: 2s, tries: 1, checks: [{{name: {name}, get: /{name}, \
+             status: 200}}]}}\n"
+        );
+    }
+    text
+}
