@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::journal::SiteRecord;
 use crate::site::{SideName, SiteName, Via, Who};
 
 use super::actor::Actor;
@@ -18,11 +19,11 @@ impl Actor {
         let mut reason = None;
         let table = Arc::clone(&self.table);
         for (site, said) in &table.words {
-            let Some(record) = self.ledger.sites.get(site) else {
+            let Some(record) = self.record_as_asked(site) else {
                 continue;
             };
             let word = said.active.as_ref();
-            match decide(word, record, &self.doing(site)) {
+            match decide(word, &record, &self.doing(site)) {
                 Ask::Nothing | Ask::Later => {}
                 Ask::Note => {
                     // Whatever was asked for before, it is not asked for any more.
@@ -64,6 +65,18 @@ impl Actor {
                 self.note_word(&site, word.as_ref(), &why.to_string());
             }
         }
+    }
+
+    /// Shows the record of a site, with the word that its running flip carries as read.
+    ///
+    /// The journal has that word from the intent or the refusal on; until then the flip has it.
+    fn record_as_asked(&self, site: &SiteName) -> Option<SiteRecord> {
+        let mut record = self.ledger.sites.get(site)?.clone();
+        let carried = self.flip_of(site).map(|running| &running.journalled.words);
+        if let Some((_, word)) = carried.into_iter().flatten().find(|(of, _)| of == site) {
+            record.word.clone_from(word);
+        }
+        Some(record)
     }
 
     /// Remembers a word that no flip carries.

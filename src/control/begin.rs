@@ -59,6 +59,7 @@ impl Actor {
             timer: None,
             prepared: None,
             publication: None,
+            is_in_doubt: false,
         };
         self.flips.insert(id, running);
         self.entered_phase(id);

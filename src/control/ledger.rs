@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::journal::{Journal, SiteAdoption, SiteRecord, ZoneRecord};
 use crate::site::{Access, Epoch, Position, Positions, SiteName};
-use crate::table::{PathRule, Site, Table};
+use crate::table::{Diagnostic, PathRule, Site, Table};
 use crate::zone::{self, Serial, Zones};
 
 /// The epoch at which a site is adopted.
@@ -24,17 +24,6 @@ pub(super) struct Ledger {
     hash_key: u64,
 }
 
-/// Why zones could not be made ready for publication.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ZonesError {
-    /// The table's zones have mistakes.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Mistakes(Vec<crate::table::Diagnostic>),
-    /// The new serials could not be journalled, so they may not be published.
-    #[error("the journal could not be written: {0}")]
-    Journal(#[from] rusqlite::Error),
-}
-
 /// Zones that are ready, and the serials that must be journalled before they are published.
 #[derive(Debug)]
 pub(super) struct ReadyZones {
@@ -44,7 +33,7 @@ pub(super) struct ReadyZones {
 
 impl Ledger {
     /// Opens the ledger on a journal, or on the reason why there is none.
-    pub(super) fn new(journal: Result<Journal, String>) -> rusqlite::Result<Self> {
+    pub(super) fn new(journal: Result<Journal, String>) -> Self {
         use std::hash::{BuildHasher, Hasher};
         let mut ledger = Self {
             journal,
@@ -52,8 +41,21 @@ impl Ledger {
             zones: BTreeMap::new(),
             hash_key: std::hash::RandomState::new().build_hasher().finish(),
         };
-        ledger.read_again()?;
-        Ok(ledger)
+        if let Err(error) = ledger.read_again() {
+            ledger.give_up(&error);
+        }
+        ledger
+    }
+
+    /// Goes by the journal no longer: every active side is in doubt.
+    pub(super) fn give_up(&mut self, error: &rusqlite::Error) {
+        tracing::error!(%error, "the journal cannot be read: users get the page");
+        self.journal = Err(format!(
+            "journal.db in the state directory cannot be read: {error}; put it back from a \
+             backup and start again"
+        ));
+        self.sites.clear();
+        self.zones.clear();
     }
 
     /// Reads what is on disk.
@@ -154,8 +156,8 @@ impl Ledger {
         &self,
         table: &Table,
         positions: &Positions,
-    ) -> Result<ReadyZones, ZonesError> {
-        let contents = zone::contents(table, positions).map_err(ZonesError::Mistakes)?;
+    ) -> Result<ReadyZones, Vec<Diagnostic>> {
+        let contents = zone::contents(table, positions)?;
         let mut serials = BTreeMap::new();
         let mut changed = Vec::new();
         for (name, content) in &contents {
@@ -178,6 +180,18 @@ impl Ledger {
             zones: Zones::compile(&contents, &serials, self.hash_key),
             changed,
         })
+    }
+
+    /// Compiles the zones of a table at these positions under the serials they have.
+    ///
+    /// For doubt, in which nothing new can be journalled, and no record of a zone differs.
+    pub(super) fn zones_in_doubt(&self, table: &Table, positions: &Positions) -> Option<Zones> {
+        let contents = zone::contents(table, positions).ok()?;
+        let serials = self
+            .zones
+            .iter()
+            .map(|(name, zone)| (name.clone(), Serial(zone.serial)));
+        Some(Zones::compile(&contents, &serials.collect(), self.hash_key))
     }
 
     /// Journals serials that are about to be published outside a flip.

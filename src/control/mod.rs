@@ -13,8 +13,8 @@
 //! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
-//! A crash leaves the journal and perhaps a word that is still to be rewritten; [`Control::open`]
-//! deals with both before anybody is served. Tests: `flips`, `recovery`, `edits`, `reload`, `words`
+//! A crash leaves the journal and perhaps a word that is still to be rewritten: [`Control::open`]
+//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
 mod actor;
@@ -27,9 +27,11 @@ mod handle;
 mod ledger;
 mod misfit;
 mod preflight;
+mod recover;
 mod reload;
 mod rewrite;
 mod running;
+mod show;
 #[cfg(test)]
 pub(crate) mod standin;
 mod start;

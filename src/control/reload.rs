@@ -14,7 +14,6 @@ use crate::switchboard::{Cut, Snapshot};
 use crate::table::{self, Diagnostic, Diff, ReadFile, Table};
 
 use super::actor::Actor;
-use super::ledger::ZonesError;
 use super::misfit::{self, NotTaken};
 
 /// The largest file that is read: a table of 100,000 sites has some 30 MB.
@@ -117,11 +116,8 @@ impl Actor {
         let journal_failed =
             |error| NotTaken::Failed(format!("the journal could not be written: {error}"));
         let positions = self.positions_with(&table);
-        let ready = match self.ledger.ready_zones(&table, &positions) {
-            Ok(ready) => ready,
-            Err(ZonesError::Mistakes(mistakes)) => return Err(NotTaken::Mistakes(mistakes)),
-            Err(ZonesError::Journal(error)) => return Err(journal_failed(error)),
-        };
+        let ready = self.ledger.ready_zones(&table, &positions);
+        let ready = ready.map_err(NotTaken::Mistakes)?;
         self.ledger.adopt(&table).map_err(journal_failed)?;
         let changed = ready.changed;
         self.ledger.journal_zones(changed).map_err(journal_failed)?;

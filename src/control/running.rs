@@ -32,6 +32,8 @@ pub(super) struct Running {
     /// What the commit wrote, to be stored by the step after it.
     pub(super) prepared: Option<Prepared>,
     pub(super) publication: Option<Publication>,
+    /// The outcome of its commit is not known: nobody is told of either side.
+    pub(super) is_in_doubt: bool,
 }
 
 /// One site on the move.

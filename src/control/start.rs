@@ -1,34 +1,31 @@
 //! Starting: from the state directory to a first snapshot, through whatever a crash left behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::journal::{FlipEnd, FlipRecord, Journal, OpenError, StateLock};
-use crate::site::{FlipId, Generation, Outcome, SiteName};
+use crate::journal::{Journal, OpenError, StateLock};
+use crate::site::Generation;
 use crate::switchboard::{Snapshot, Switchboard};
 use crate::table::{self, Diagnostic, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
 use super::handle::Handle;
-use super::ledger::{Ledger, ZonesError};
-use super::misfit;
+use super::ledger::Ledger;
 use super::reload::Disk;
-use super::status::{FlipStatus, Status};
+use super::status::Status;
 use super::watch::{Watch, watch};
+use super::{misfit, recover};
 
 /// Commands that may wait for the actor; who comes when it is full waits to send.
 const COMMANDS: usize = 64;
 /// Events of its own tasks that may wait.
 const EVENTS: usize = 1024;
-/// Flips of the journal that the status shows after a start.
-const RECENT: u32 = 32;
 
 /// Why the control plane could not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +33,6 @@ pub enum StartError {
     /// The state directory cannot be used; the operator or the disk is at fault.
     #[error(transparent)]
     State(#[from] OpenError),
-    /// The journal was opened, and then could not be read or written.
-    #[error("the journal: {0}")]
-    Journal(#[from] rusqlite::Error),
     /// The table does not fit what the journal says; the operator is at fault.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Misfits(Vec<Diagnostic>),
@@ -89,18 +83,15 @@ impl Control {
         if ledger.journal.is_ok() {
             fits(file, &table, &ledger)?;
         }
-        let past = recover(&mut ledger)?;
+        let past = recover::past(&mut ledger);
         let table = Arc::new(table);
         let positions = ledger.positions(&table);
         let ready = ledger
             .ready_zones(&table, &positions)
-            .map_err(|error| match error {
-                ZonesError::Journal(error) => StartError::Journal(error),
-                ZonesError::Mistakes(mistakes) => StartError::Misfits(mistakes),
-            })?;
-        ledger.adopt(&table)?;
-        ledger.journal_zones(ready.changed)?;
-        ledger.read_access(&table, &table)?;
+            .map_err(StartError::Misfits)?;
+        note("the sites that are new", ledger.adopt(&table));
+        note("the zones' serials", ledger.journal_zones(ready.changed));
+        note("the access of sites", ledger.read_access(&table, &table));
         let generation = Generation(1);
         let zones = Arc::new(ready.zones);
         let first = Snapshot::follow(None, generation, Arc::clone(&table), &positions, zones);
@@ -216,85 +207,12 @@ fn open_ledger(lock: &StateLock, table: &Table) -> Result<Ledger, StartError> {
             Err(error.to_string())
         }
     };
-    Ok(Ledger::new(journal)?)
+    Ok(Ledger::new(journal))
 }
 
-/// Ends the flips that a crash cut short, as the journal says they ended.
-///
-/// Returns what the status shows of the time before: recent flips, problems, the next number.
-fn recover(ledger: &mut Ledger) -> rusqlite::Result<Past> {
-    let mut problems = BTreeMap::new();
-    let Ok(journal) = &mut ledger.journal else {
-        return Ok(Past {
-            recent: VecDeque::new(),
-            problems,
-            next_flip: FlipId(1),
-        });
-    };
-    for cut_short in journal.unfinished()? {
-        let (outcome, message) = if cut_short.is_committed {
-            (
-                Outcome::Settled,
-                "completed at start: the daemon had died after its commit",
-            )
-        } else {
-            (
-                Outcome::Restored,
-                "the daemon died before its commit: the site is where it was",
-            )
-        };
-        tracing::warn!(flip = %cut_short.id, "{message}");
-        let end = FlipEnd {
-            outcome,
-            message: message.into(),
-            ended: Timestamp::now(),
-            timeline: "[]".into(),
-            lanes: Vec::new(),
-        };
-        journal.end(cut_short.id, &end)?;
-        if !cut_short.is_committed {
-            for planned in cut_short.moves {
-                problems.insert(planned.site, format!("flip {}: {message}", cut_short.id));
-            }
-        }
-    }
-    let recent = journal
-        .recent(RECENT)?
-        .into_iter()
-        .map(|flip| Arc::new(shown(flip)))
-        .collect();
-    let next_flip = journal.next_flip()?;
-    ledger.read_again()?;
-    Ok(Past {
-        recent,
-        problems,
-        next_flip,
-    })
-}
-
-/// What the status shows of the time before the start.
-struct Past {
-    recent: VecDeque<Arc<FlipStatus>>,
-    problems: BTreeMap<SiteName, String>,
-    next_flip: FlipId,
-}
-
-fn shown(flip: FlipRecord) -> FlipStatus {
-    let epochs = flip.moves.iter().filter_map(|(_, epoch)| *epoch).collect();
-    let timeline = flip
-        .timeline
-        .and_then(|json| serde_json::from_str(&json).ok());
-    FlipStatus {
-        id: flip.id,
-        moves: flip.moves.into_iter().map(|(planned, _)| planned).collect(),
-        epochs,
-        during: flip.during,
-        who: flip.who,
-        reason: flip.reason,
-        began: flip.began,
-        outcome: flip.state.parse().ok(),
-        phase: flip.state,
-        message: flip.message.filter(|text| !text.is_empty()),
-        timeline: timeline.unwrap_or_default(),
+/// Says what could not be journalled at start; the sites are served by what is on disk all the same.
+fn note(what: &str, written: rusqlite::Result<()>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "{what} could not be journalled: make room on the disk, reload");
     }
 }

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment};
 use crate::journal::{CommitError, FlipEnd, LaneRecord};
-use crate::site::{During, FlipId, Outcome, Position};
+use crate::site::{During, FlipId, Outcome, Position, Positions};
 use crate::switchboard::{Cut, Snapshot};
+use crate::table::Diagnostic;
+use crate::zone::Zones;
 
 use super::actor::{Actor, Event};
 use super::preflight::{self, Thoroughness};
@@ -161,7 +163,7 @@ impl Actor {
         let ready = self
             .ledger
             .ready_zones(&self.table, &positions)
-            .map_err(|error| error.to_string())?;
+            .map_err(|mistakes| in_words(&mistakes))?;
         let snapshot = Snapshot::follow(
             Some(&self.board.current()),
             self.generation,
@@ -177,9 +179,8 @@ impl Actor {
 
     pub(super) fn journal_aborted(&mut self, id: FlipId) -> Result<(), String> {
         let running = self.flips.get(&id).ok_or("the flip is gone")?;
-        for moving in &running.moves {
-            // In doubt, the page: also for those who would have been held.
-            moving.lane.gates.hold(During::Page);
+        if !running.is_in_doubt {
+            self.show_doubt(id);
         }
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         let written = journal.abort(id).map_err(|error| error.to_string());
@@ -189,6 +190,58 @@ impl Actor {
         }
         written?;
         self.ledger.read_again().map_err(|error| error.to_string())
+    }
+
+    /// In doubt, the page: also for those who would have been held, and for names SERVFAIL.
+    fn show_doubt(&mut self, id: FlipId) {
+        let served = self.positions_with(&self.table);
+        let Some(running) = self.flips.get_mut(&id) else {
+            return;
+        };
+        running.is_in_doubt = true;
+        let mut doubtful = served.clone();
+        for moving in &running.moves {
+            moving.lane.gates.hold(During::Page);
+            let position = Position {
+                active: None,
+                epoch: moving.lane.epoch,
+            };
+            doubtful.0.insert(moving.planned.site.clone(), position);
+        }
+        if let Some(zones) = self.ledger.zones_in_doubt(&self.table, &doubtful) {
+            self.store(&served, zones);
+        }
+        self.show();
+    }
+
+    /// Ends the doubt: the zones are those of the old side again.
+    fn end_doubt(&mut self) {
+        let served = self.positions_with(&self.table);
+        match self.ledger.ready_zones(&self.table, &served) {
+            Ok(ready) => {
+                if let Err(error) = self.ledger.journal_zones(ready.changed) {
+                    tracing::error!(%error, "the zones' serials could not be journalled");
+                }
+                self.store(&served, ready.zones);
+            }
+            Err(mistakes) => {
+                tracing::error!("the zones stay in doubt: {}", in_words(&mistakes));
+            }
+        }
+    }
+
+    /// Publishes other zones over the same lanes.
+    fn store(&self, served: &Positions, zones: Zones) {
+        let current = self.board.current();
+        let table = Arc::clone(&self.table);
+        let next = Snapshot::follow(
+            Some(&current),
+            self.generation,
+            table,
+            served,
+            Arc::new(zones),
+        );
+        self.board.publish(Arc::new(next));
     }
 
     /// The store that moves the sites; it cannot fail.
@@ -241,7 +294,12 @@ impl Actor {
     }
 
     pub(super) fn release(&mut self, id: FlipId) -> Option<Input> {
-        for moving in &self.flips.get(&id)?.moves {
+        if self.flips.get(&id)?.is_in_doubt {
+            self.end_doubt();
+        }
+        let running = self.flips.get_mut(&id)?;
+        running.is_in_doubt = false;
+        for moving in &running.moves {
             moving.lane.gates.release();
         }
         None
@@ -330,4 +388,12 @@ fn lanes(running: &Running) -> Vec<LaneRecord> {
         }
     };
     running.moves.iter().map(record).collect()
+}
+
+fn in_words(mistakes: &[Diagnostic]) -> String {
+    mistakes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

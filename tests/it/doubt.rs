@@ -1,10 +1,10 @@
 //! What stands in the way of a start or a flip: each is a clear error, and nobody is misled.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::client::Client;
 use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
 use crate::support::origin::Origin;
 use crate::support::stage::Stage;
@@ -121,21 +121,7 @@ fn a_missing_journal_in_a_used_state_directory_is_doubt_and_gives_the_page() {
         problem.contains("journal.db") && problem.contains("backup"),
         "{problem}"
     );
-    let answer = Command::new("dig")
-        .args([
-            "+norec",
-            "-p",
-            "8053",
-            &format!("@{}", place.ip),
-            "db.ispot.example",
-            "A",
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8_lossy(&answer.stdout).contains("SERVFAIL"),
-        "{answer:?}"
-    );
+    assert!(dig_db(&place).contains("SERVFAIL"), "{}", dig_db(&place));
     assert_ne!(place.flip("live").0, 0, "no flip starts");
     assert_eq!(
         (live.seen().len(), backup.seen().len()),
@@ -145,40 +131,39 @@ fn a_missing_journal_in_a_used_state_directory_is_doubt_and_gives_the_page() {
 }
 
 /// A small disk of its own for a state directory; gone when dropped.
-struct SmallDisk<'p>(&'p Place);
+struct SmallDisk(PathBuf);
 
-impl<'p> SmallDisk<'p> {
+impl SmallDisk {
     /// Mounts it; `None` where the tests may not mount.
-    fn under(place: &'p Place) -> Option<Self> {
-        std::fs::create_dir_all(place.state()).unwrap();
+    fn under(state: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&state).unwrap();
         let mut mount = Command::new("mount");
-        mount
+        let mounted = mount
             .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(place.state());
-        mount
-            .output()
-            .unwrap()
-            .status
-            .success()
-            .then_some(Self(place))
+            .arg(&state)
+            .output();
+        mounted.unwrap().status.success().then_some(Self(state))
     }
 
     /// Leaves no byte free.
     fn fill(&self) {
-        let mut filler = std::fs::File::create(self.0.state().join("filler")).unwrap();
+        let mut filler = std::fs::File::create(self.0.join("filler")).unwrap();
         for size in [65536, 1] {
             while std::io::Write::write_all(&mut filler, &vec![1; size]).is_ok() {}
         }
     }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
 }
 
-impl Drop for SmallDisk<'_> {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let mut unmount = Command::new("umount");
         assert!(
-            unmount
+            Command::new("umount")
                 .arg("-l")
-                .arg(self.0.state())
+                .arg(&self.0)
                 .status()
                 .unwrap()
                 .success()
@@ -186,42 +171,87 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-#[test]
-fn a_disk_that_fills_in_mid_flip_takes_the_site_back_and_the_next_flip_works() {
+/// Runs something while a flip waits for a write, its state directory on a small disk.
+fn with_a_flip_on_a_small_disk(then: impl FnOnce(&Stage, &SmallDisk)) {
     let place = Place::new();
-    let Some(disk) = SmallDisk::under(&place) else {
+    let Some(disk) = SmallDisk::under(place.state()) else {
         println!("not shown here: a full disk, since these tests may not mount one");
         return;
     };
-    place.write(&OneSite::default());
-    let live = Origin::start(&place.origin("live"), "live");
-    let backup = Origin::start(&place.origin("backup"), "backup");
-    let daemon = place.start();
-    let mut slow = Client::connect(place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!live.seen_at("/wait").is_empty()).then_some(())
-    });
-    place.sed("s/active: live/active: backup/");
-    until("the flip drains", || {
-        (place.status_json()?["flips"][0]["phase"] == "draining").then_some(())
-    });
-    disk.fill();
-    live.let_go();
-    let flip = place.flip_ended(1);
-    assert_eq!(flip["outcome"], "restored", "{flip}");
-    let message = flip["message"].as_str().unwrap();
-    assert!(message.contains("journal"), "{message}");
-    assert_eq!(place.curl("/", &[]).1, "live");
-    assert!(
-        backup
-            .seen()
-            .iter()
-            .all(|seen| seen.method == "GET" && seen.path == "/")
-    );
+    let stage = Stage::at(place, &OneSite::default());
+    let slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
+    then(&stage, &disk);
+    let Stage { place, daemon, .. } = stage;
+    // The folder goes last: it cannot be removed while a disk is mounted in it.
+    drop((slow, daemon, disk));
+    drop(place);
+}
 
-    std::fs::remove_file(place.state().join("filler")).unwrap();
-    let (code, said) = place.flip("backup");
-    assert_eq!(code, 0, "{said}");
-    drop((daemon, disk));
+#[test]
+fn a_disk_that_fills_in_mid_flip_takes_the_site_back_and_the_next_flip_works() {
+    with_a_flip_on_a_small_disk(|stage, disk| {
+        disk.fill();
+        stage.live.let_go();
+        let flip = stage.place.flip_ended(1);
+        assert_eq!(flip["outcome"], "restored", "{flip}");
+        let message = flip["message"].as_str().unwrap();
+        assert!(message.contains("journal"), "{message}");
+        assert_eq!(stage.place.curl("/", &[]).1, "live");
+        let seen = stage.backup.seen();
+        assert!(
+            seen.iter().all(|seen| seen.path == "/"),
+            "only the check's own: {seen:?}"
+        );
+        disk.make_room();
+        let (code, said) = stage.place.flip("backup");
+        assert_eq!(code, 0, "{said}");
+    });
+}
+
+#[test]
+fn while_the_outcome_of_a_commit_is_unknown_users_get_the_page_and_names_servfail() {
+    with_a_flip_on_a_small_disk(|stage, disk| {
+        let Stage { place, live, .. } = stage;
+        // Without the space that is kept for it, the abort cannot be written either.
+        std::fs::remove_file(place.state().join("reserve")).unwrap();
+        disk.fill();
+        live.let_go();
+        until("the outcome is unknown", || {
+            (place.status_json()?["flips"][0]["phase"] == "unknown").then_some(())
+        });
+        assert_eq!(place.curl("/", &[]).0, 503);
+        assert!(dig_db(place).contains("SERVFAIL"), "{}", dig_db(place));
+        assert_eq!(place.site()["active"], Value::Null);
+        let active = |side| format!("pointsman_site_active{{side=\"{side}\",site=\"ispot\"}}");
+        for side in ["live", "backup"] {
+            assert_eq!(place.metric(&active(side)), Some(0.0), "{side}");
+        }
+
+        disk.make_room();
+        assert_eq!(place.flip_ended(1)["outcome"], "restored");
+        assert_eq!(place.curl("/", &[]).1, "live");
+        assert!(dig_db(place).contains("127.0.1.11"), "{}", dig_db(place));
+    });
+}
+
+#[test]
+fn a_full_disk_at_start_serves_the_side_that_the_journal_says() {
+    with_a_flip_on_a_small_disk(|stage, disk| {
+        stage.daemon.signal("KILL");
+        disk.fill();
+        let _daemon = stage.place.start();
+        assert_eq!(stage.place.curl("/", &[]).1, "live");
+        assert_eq!(stage.place.site()["active"], "live");
+        assert_ne!(stage.place.flip("backup").0, 0, "no flip can be journalled");
+        assert_eq!(stage.place.curl("/", &[]).1, "live");
+    });
+}
+
+/// The whole answer to the question for the name that follows the active side.
+fn dig_db(place: &Place) -> String {
+    let server = format!("@{}", place.ip);
+    let mut dig = Command::new("dig");
+    dig.args(["+norec", "-p", "8053", &server, "db.ispot.example", "A"]);
+    String::from_utf8_lossy(&dig.output().unwrap().stdout).into_owned()
 }

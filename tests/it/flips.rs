@@ -153,6 +153,33 @@ fn a_word_edited_back_before_the_commit_cancels_its_flip() {
 }
 
 #[test]
+fn a_word_edited_back_in_rehearsing_cancels_its_flip() {
+    let checks = "[{name: slow, get: /wait, status: 200}]";
+    let stage = Stage::with(&OneSite {
+        checks,
+        ..OneSite::default()
+    });
+    stage.place.sed("s/active: live/active: backup/");
+    until("the check is at the target", || {
+        (!stage.backup.seen_at("/wait").is_empty()).then_some(())
+    });
+    stage.place.sed("s/active: backup/active: live/");
+    let flip = stage.place.flip_ended(1);
+    assert_eq!(flip["outcome"], "refused", "{flip}");
+    stage.backup.let_go();
+    let site = stage.place.site();
+    assert_eq!(
+        (&site["active"], &site["diverged"]),
+        (&"live".into(), &false.into())
+    );
+    let flips = stage.place.status_json().unwrap()["flips"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(flips, 1, "and nothing else began");
+}
+
+#[test]
 fn an_edit_made_while_the_daemon_was_down_is_a_request_at_start() {
     let Stage {
         place,

@@ -15,7 +15,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn with(site: &OneSite) -> Self {
-        let place = Place::new();
+        Self::at(Place::new(), site)
+    }
+
+    pub(crate) fn at(place: Place, site: &OneSite) -> Self {
         place.write(site);
         let live = Origin::start(&place.origin("live"), "live");
         let backup = Origin::start(&place.origin("backup"), "backup");

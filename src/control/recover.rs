@@ -1,0 +1,118 @@
+//! Recovering: what a crash left in the journal is brought to its end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::journal::{FlipEnd, FlipRecord, Journal, UnfinishedFlip};
+use crate::site::{FlipId, Outcome, SiteName};
+
+use super::ledger::Ledger;
+use super::status::FlipStatus;
+
+/// Flips of the journal that the status shows after a start.
+const RECENT: u32 = 32;
+
+/// What the status shows of the time before the start.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) recent: VecDeque<Arc<FlipStatus>>,
+    pub(super) problems: BTreeMap<SiteName, String>,
+    pub(super) next_flip: FlipId,
+}
+
+/// Ends the flips that a crash cut short, as the journal says they ended.
+///
+/// A journal that cannot be read here cannot be gone by, and is doubt from now on.
+pub(super) fn past(ledger: &mut Ledger) -> Past {
+    let nothing = Past {
+        recent: VecDeque::new(),
+        problems: BTreeMap::new(),
+        next_flip: FlipId(1),
+    };
+    let Ok(journal) = &mut ledger.journal else {
+        return nothing;
+    };
+    match end_unfinished(journal).and_then(|problems| read(journal, problems)) {
+        Ok(past) => past,
+        Err(error) => {
+            ledger.give_up(&error);
+            nothing
+        }
+    }
+}
+
+fn end_unfinished(journal: &mut Journal) -> rusqlite::Result<BTreeMap<SiteName, String>> {
+    let mut problems = BTreeMap::new();
+    for cut_short in journal.unfinished()? {
+        let UnfinishedFlip {
+            id,
+            is_committed,
+            moves,
+        } = cut_short;
+        let (outcome, message) = if is_committed {
+            (
+                Outcome::Settled,
+                "completed at start: the daemon had died after its commit",
+            )
+        } else {
+            (
+                Outcome::Restored,
+                "the daemon died before its commit: the site is where it was",
+            )
+        };
+        tracing::warn!(flip = %id, "{message}");
+        let end = FlipEnd {
+            outcome,
+            message: message.into(),
+            ended: Timestamp::now(),
+            timeline: "[]".into(),
+            lanes: Vec::new(),
+        };
+        if let Err(error) = journal.end(id, &end) {
+            // The row says where the sites are with or without its end: the next start writes it.
+            tracing::error!(flip = %id, %error, "its end could not be journalled: make room");
+        }
+        if !is_committed {
+            let problem =
+                |planned: crate::site::Move| (planned.site, format!("flip {id}: {message}"));
+            problems.extend(moves.into_iter().map(problem));
+        }
+    }
+    Ok(problems)
+}
+
+fn read(journal: &Journal, problems: BTreeMap<SiteName, String>) -> rusqlite::Result<Past> {
+    let recent = journal
+        .recent(RECENT)?
+        .into_iter()
+        .map(|flip| Arc::new(shown(flip)))
+        .collect();
+    let next_flip = journal.next_flip()?;
+    Ok(Past {
+        recent,
+        problems,
+        next_flip,
+    })
+}
+
+fn shown(flip: FlipRecord) -> FlipStatus {
+    let epochs = flip.moves.iter().filter_map(|(_, epoch)| *epoch).collect();
+    let timeline = flip
+        .timeline
+        .and_then(|json| serde_json::from_str(&json).ok());
+    FlipStatus {
+        id: flip.id,
+        moves: flip.moves.into_iter().map(|(planned, _)| planned).collect(),
+        epochs,
+        during: flip.during,
+        who: flip.who,
+        reason: flip.reason,
+        began: flip.began,
+        outcome: flip.state.parse().ok(),
+        phase: flip.state,
+        message: flip.message.filter(|text| !text.is_empty()),
+        timeline: timeline.unwrap_or_default(),
+    }
+}
