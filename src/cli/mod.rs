@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! arguments ─> verb ─┬─ run, demo ──> app
-//!                    ├─ check ──────> table, zone
+//!                    ├─ check, schema > table, zone
 //!                    └─ status, flip ─> client ──admin.sock──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
@@ -27,6 +27,7 @@ mod files;
 mod flip;
 mod out;
 mod run;
+mod schema;
 mod socket;
 mod status;
 mod words;
@@ -57,6 +58,7 @@ enum Verb {
     Status(status::Args),
     Flip(flip::Args),
     Demo(demo::Args),
+    Schema(schema::Args),
 }
 
 /// How the answer is written.
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
                 Verb::Demo(args) => demo::demo(args).await,
+                Verb::Schema(args) => Ok(schema::schema(&args)),
             }
         })
     });

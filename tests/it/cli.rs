@@ -25,7 +25,7 @@ fn said(output: &Output) -> String {
 fn the_help_of_each_verb_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
 
-    for verb in ["run", "check", "status", "flip", "demo"] {
+    for verb in ["run", "check", "status", "flip", "demo", "schema"] {
         let help = pointsman(folder.path(), &[verb, "--help"]);
 
         let text = said(&help);
