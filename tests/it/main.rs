@@ -8,6 +8,7 @@
 mod cli;
 mod demo;
 mod dns;
+mod docs;
 mod doubt;
 mod ferret;
 mod flips;
