@@ -15,6 +15,7 @@ mod flips;
 mod gate_loom;
 mod house;
 mod load;
+mod metrics;
 mod mistakes;
 mod proxy;
 mod proxy_gates;
