@@ -7,6 +7,7 @@
 
 mod cli;
 mod demo;
+mod deploy;
 mod dns;
 mod docs;
 mod doubt;
@@ -21,6 +22,7 @@ mod proxy;
 mod proxy_gates;
 mod recovery;
 mod support;
+mod systemd;
 mod table;
 mod watch;
 mod zone;
