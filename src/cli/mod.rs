@@ -20,6 +20,7 @@
 mod check;
 mod client;
 mod clock;
+mod completions;
 mod confirm;
 mod demo;
 mod exit;
@@ -35,7 +36,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
 
@@ -59,6 +60,7 @@ enum Verb {
     Flip(flip::Args),
     Demo(demo::Args),
     Schema(schema::Args),
+    Completions(completions::Args),
 }
 
 /// How the answer is written.
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
                 Verb::Demo(args) => demo::demo(args).await,
                 Verb::Schema(args) => Ok(schema::schema(&args)),
+                Verb::Completions(args) => Ok(completions::completions(&args, Cli::command())),
             }
         })
     });

@@ -5,9 +5,9 @@
 //! (`resolve` says that).
 //!
 //! ```text
-//! declared ─┬─> schema: which keys a mapping may have      (a key that is not here is unknown)
-//!           ├─> json: a JSON Schema for editors
-//!           └─> rows: what docs/routes.md has to say
+//! root, site, policy ─┬─> schema: which keys a mapping may have (others are unknown)
+//!                     ├─> json: a JSON Schema for editors
+//!                     └─> rows: what docs/routes.md has to say
 //! ```
 //!
 //! Invariants: `resolve` can read no key that is not declared, because the mapping that it stands
@@ -16,8 +16,11 @@
 //! A crash leaves nothing behind. Tests: `tests.rs` beside this file (defaults, bounds), and
 //! `tests/it/docs.rs` (the page, the JSON Schema, and examples that load).
 
-mod declared;
+mod form;
 mod json;
+mod policy;
+mod root;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +28,8 @@ use std::time::Duration;
 
 use super::scalar::Bound;
 
-pub(super) use declared::ROOT;
 pub(super) use json::json_schema;
+pub(super) use root::ROOT;
 
 /// What a value looks like.
 #[derive(Debug)]
