@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::admin::{self, Listeners, Parts};
 use crate::control::{self, Control, Disk};
 use crate::journal::{LockError, StateLock};
+use crate::site::Outcome;
 use crate::table::{Diagnostic, Listen, ReadFile, Table};
 use crate::telemetry::Metrics;
 use crate::{dns, proxy};
@@ -124,20 +126,24 @@ pub async fn run(file: &Path) -> Result<(), Error> {
     let mut hup = on(SignalKind::hangup())?;
     let running = App::build(file)?.spawn()?;
     let mut control = running.handle.watch();
-    tell_systemd(sd_notify::NotifyState::Ready);
+    tell_systemd(&[NotifyState::Ready]);
     loop {
         // Signal streams are cancel safe.
         tokio::select! {
             _ = term.recv() => break,
             _ = int.recv() => break,
-            _ = hup.recv() => running.handle.reload().await,
+            _ = hup.recv() => {
+                tell_systemd(&reloading());
+                running.handle.reload().await;
+                tell_systemd(&[NotifyState::Ready]);
+            }
             changed = control.changed() => if changed.is_err() {
                 // Without it a held gate would stay held: to start again is to read the journal.
                 return Err(Error::Process("the control thread is gone; see the log".into()));
             },
         }
     }
-    tell_systemd(sd_notify::NotifyState::Stopping);
+    tell_systemd(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     running.stop().await;
     Ok(())
@@ -177,6 +183,7 @@ impl App {
         probe_bind(&listen)?;
         let socket = table.state.join("admin.sock");
         let metrics = Metrics::new().map_err(|error| Error::Process(error.to_string()))?;
+        metrics.control.count_from_zero(Outcome::WORDS);
 
         let (control, board) = Control::open(&file, table, lock, Arc::clone(&metrics.control))?;
         // After the journal: a socket in an otherwise empty directory is no sign of a first start.
@@ -256,9 +263,18 @@ fn probe_bind(listen: &Listen) -> Result<(), Error> {
     Ok(())
 }
 
-fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+/// Says that a reload has begun, and when: systemd wants both at once.
+fn reloading() -> Vec<NotifyState<'static>> {
+    let since = NotifyState::monotonic_usec_now();
+    // A clock that cannot be read is systemd's to miss, not a reason to keep the old table.
+    std::iter::once(NotifyState::Reloading)
+        .chain(since)
+        .collect()
+}
+
+fn tell_systemd(state: &[NotifyState<'_>]) {
     // Without systemd there is no socket to tell, which is no error.
-    if let Err(error) = sd_notify::notify(&[state]) {
+    if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd was not told");
     }
 }

@@ -3,65 +3,121 @@
 use std::path::{Path, PathBuf};
 
 use crate::site::{Epoch, Position, Positions};
-use crate::table::{Diagnostic, Table};
+use crate::table::{Diagnostic, ReadFile as _, Table};
 use crate::zone;
 
 use super::exit::Exit;
-use super::files;
-use super::out;
+use super::{Output, files, out};
 use crate::control::Disk;
 
 /// Check a route table without running anything.
 ///
 /// Every mistake is said at once, with its place and what to write instead. Exit code 0: good;
-/// 2: it has mistakes, or cannot be read.
+/// 2: it has mistakes, or cannot be read. As JSON: a list of {file, line, column, key, message,
+/// remedy, severity}, empty when there is nothing to say.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  pointsman check routes.yaml && sudo cp routes.yaml /etc/pointsman/"
+    after_help = "Examples:\n  pointsman check routes.yaml && sudo cp routes.yaml /etc/pointsman/\n  \
+                  pointsman check -o json | jq -r '.[] | \"\\(.line): \\(.message)\"'"
 )]
 pub(super) struct Args {
     /// The route table [default: ./routes.yaml, then /etc/pointsman/routes.yaml]
     file: Option<PathBuf>,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Severity {
+    /// The table is not taken.
+    Error,
+    /// It is taken, and probably not meant.
+    Warning,
+}
+
+/// One line of the JSON list; the names are those that editors and CI systems know.
+#[derive(Debug, serde::Serialize)]
+struct Finding<'d> {
+    file: String,
+    line: usize,
+    column: usize,
+    key: &'d str,
+    message: &'d str,
+    remedy: &'d str,
+    severity: Severity,
 }
 
 /// Checks, and says what it found.
 pub(super) fn check(args: &Args) -> Exit {
     let file = files::routes(args.file.as_deref());
-    match load(&file) {
+    let loaded = load(&file);
+    match args.output {
+        Output::Table => in_words(&file, &loaded),
+        Output::Json => out::say(&as_json(&loaded)),
+    }
+    match loaded {
+        Ok(_) => Exit::Settled,
+        Err(_) => Exit::Usage,
+    }
+}
+
+fn in_words(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>) {
+    match loaded {
         Ok(table) => {
             for warning in &table.warnings {
                 out::complain(&format!("warning: {warning}"));
             }
-            out::say(&summary(&file, &table));
-            Exit::Settled
+            out::say(&summary(file, table));
         }
-        Err(problems) => {
-            for problem in &problems {
-                out::complain(problem);
+        Err(mistakes) => {
+            for mistake in mistakes {
+                out::complain(&mistake.to_string());
             }
-            let mistakes = if problems.len() == 1 {
-                "mistake"
-            } else {
-                "mistakes"
-            };
+            let count = mistakes.len();
+            let noun = if count == 1 { "mistake" } else { "mistakes" };
             out::complain(&format!(
-                "{}: {} {mistakes}; a daemon that runs would go on with its last good table",
+                "{}: {count} {noun}; a daemon that runs would go on with its last good table",
                 file.display(),
-                problems.len()
             ));
-            Exit::Usage
         }
     }
 }
 
+fn as_json(loaded: &Result<Table, Vec<Diagnostic>>) -> String {
+    let (found, severity) = match loaded {
+        Ok(table) => (&table.warnings, Severity::Warning),
+        Err(mistakes) => (mistakes, Severity::Error),
+    };
+    let findings = found.iter().map(|one| Finding {
+        file: one.file.display().to_string(),
+        line: one.line,
+        column: one.column,
+        key: &one.key,
+        message: &one.message,
+        remedy: &one.remedy,
+        severity,
+    });
+    let findings = findings.map(|finding| serde_json::json!(finding)).collect();
+    format!("{:#}", serde_json::Value::Array(findings))
+}
+
 /// Loads the file and compiles its zones, as the daemon would.
-fn load(file: &Path) -> Result<Table, Vec<String>> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| vec![format!("{}: cannot be read: {error}", file.display())])?;
-    let said =
-        |mistakes: Vec<Diagnostic>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let table = Table::load(file, &text, &Disk).map_err(said)?;
-    zone::contents(&table, &first_positions(&table)).map_err(said)?;
+fn load(file: &Path) -> Result<Table, Vec<Diagnostic>> {
+    let text = Disk.read(file).map_err(|error| {
+        vec![Diagnostic {
+            file: file.into(),
+            line: 1,
+            column: 1,
+            key: String::new(),
+            message: format!("cannot be read: {error}"),
+            remedy: "name a readable file".into(),
+        }]
+    })?;
+    let table = Table::load(file, &text, &Disk)?;
+    zone::contents(&table, &first_positions(&table))?;
     Ok(table)
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! arguments ─> verb ─┬─ run, demo ──> app
-//!                    ├─ check ──────> table, zone
+//!                    ├─ check, schema > table, zone
 //!                    └─ status, flip ─> client ──admin.sock──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
@@ -20,6 +20,7 @@
 mod check;
 mod client;
 mod clock;
+mod completions;
 mod confirm;
 mod demo;
 mod exit;
@@ -27,6 +28,7 @@ mod files;
 mod flip;
 mod out;
 mod run;
+mod schema;
 mod socket;
 mod status;
 mod words;
@@ -34,7 +36,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
 
@@ -57,6 +59,8 @@ enum Verb {
     Status(status::Args),
     Flip(flip::Args),
     Demo(demo::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
 }
 
 /// How the answer is written.
@@ -80,6 +84,8 @@ pub fn main() -> ExitCode {
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
                 Verb::Demo(args) => demo::demo(args).await,
+                Verb::Schema(args) => Ok(schema::schema(&args)),
+                Verb::Completions(args) => Ok(completions::completions(&args, Cli::command())),
             }
         })
     });

@@ -119,7 +119,10 @@ impl Actor {
             Command::Cancel(flip, reply) => {
                 let _ = reply.send(self.cancel(flip, "cancelled by an operator"));
             }
-            Command::Reload => self.reload(),
+            Command::Reload(reply) => {
+                self.reload();
+                let _ = reply.send(());
+            }
             Command::Stop(reply) => {
                 let _ = reply.send(());
             }

@@ -13,7 +13,7 @@ use super::status::{FlipStatus, Status};
 pub(super) enum Command {
     Flip(FlipRequest, oneshot::Sender<Result<FlipId, FlipError>>),
     Cancel(FlipId, oneshot::Sender<Result<(), CancelError>>),
-    Reload,
+    Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -141,10 +141,13 @@ impl Handle {
         answer.await.unwrap_or(Err(CancelError::Stopping))
     }
 
-    /// Reads the file again, as SIGHUP does.
+    /// Reads the file again, as SIGHUP does, and returns when it is served or refused.
     pub async fn reload(&self) {
+        let (reply, answer) = oneshot::channel();
         // An actor that is gone has nothing left to reload.
-        let _ = self.commands.send(Command::Reload).await;
+        if self.commands.send(Command::Reload(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
     }
 
     /// Stops the actor: running flips that are not committed are restored first.

@@ -80,7 +80,9 @@ pub(crate) fn handle(status: Status) -> Handle {
                 Command::Cancel(id, reply) => {
                     let _ = reply.send(Err(CancelError::NotRunning(id)));
                 }
-                Command::Reload => {}
+                Command::Reload(reply) => {
+                    let _ = reply.send(());
+                }
                 Command::Stop(reply) => {
                     let _ = reply.send(());
                     return;

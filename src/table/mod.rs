@@ -5,6 +5,8 @@
 //! deciding anything: which side is active, and what becomes of a request, is said elsewhere.
 //!
 //! ```text
+//!                keys
+//!                  v
 //! text -> tree -> schema -> resolve -> Table -> matcher   host -> site
 //!        (places)  (keys)  (meaning)     |   -> diff      what a reload changes
 //!            \________\________\_________|
@@ -28,6 +30,7 @@
 mod diagnostic;
 mod diff;
 mod edit;
+mod keys;
 mod matcher;
 mod model;
 mod resolve;
@@ -38,6 +41,7 @@ mod tree;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
+pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
     Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, OriginAddr, PathRule,
@@ -56,6 +60,16 @@ impl Table {
         files: &dyn ReadFile,
     ) -> Result<Self, Vec<Diagnostic>> {
         resolve::load(path, text, files)
+    }
+
+    /// Lists every key that a table may have, as `docs/routes.md` explains them.
+    pub fn keys() -> Vec<KeyRow> {
+        keys::rows()
+    }
+
+    /// Writes the keys as a JSON Schema (draft 2020-12), for editors.
+    pub fn json_schema() -> serde_json::Value {
+        keys::json_schema()
     }
 
     /// Finds the site of a host name; the index counts in `sites`.

@@ -40,7 +40,7 @@ pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<D
 }
 
 /// Prints a bound the way a table writes it.
-struct Bound(Duration);
+pub(super) struct Bound(pub(super) Duration);
 
 impl Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

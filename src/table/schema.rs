@@ -1,9 +1,10 @@
-//! The schema: which keys a mapping may have, and how a value of each shape is taken.
+//! The schema: how a value of each shape is taken; which keys a mapping may have, `keys` says.
 //!
 //! A reader that meets a mistake reports it and gives `None`, and the walk goes on, so that all
 //! mistakes of a file show at once.
 
 use super::diagnostic::{Report, did_you_mean};
+use super::keys::{Key, Shape};
 use super::tree::{Entry, Node, Place, Value};
 
 /// A value with the path of keys that leads to it.
@@ -11,6 +12,8 @@ use super::tree::{Entry, Node, Place, Value};
 pub(super) struct At<'n> {
     pub(super) node: &'n Node<'n>,
     pub(super) key: String,
+    /// What is declared to stand here.
+    pub(super) shape: &'static Shape,
 }
 
 /// What is wrong with a scalar, and what to write instead.
@@ -94,6 +97,7 @@ impl<'n> At<'n> {
         let at = |(index, node)| At {
             node,
             key: format!("{}[{index}]", self.key),
+            shape: self.shape.inner(""),
         };
         Some(items.iter().enumerate().map(at).collect())
     }
@@ -113,26 +117,25 @@ impl<'n> At<'n> {
         At {
             node: &entry.node,
             key: format!("{}{dot}{}", self.key, entry.key),
+            shape: self.shape.inner(&entry.key),
         }
     }
 
-    /// Takes a mapping of fixed keys; every other key is reported.
-    pub(super) fn fields(
-        &self,
-        report: &mut Report,
-        known: &'static [&'static str],
-    ) -> Option<Fields<'n>> {
+    /// Takes a mapping of its declared keys; every other key is reported.
+    pub(super) fn fields(&self, report: &mut Report) -> Option<Fields<'n>> {
         let entries = self.entries(report)?;
+        let known = self.shape.keys();
         for entry in entries {
-            if !known.contains(&entry.key.as_ref()) {
+            if !known.iter().any(|key| key.name == entry.key) {
                 let key = self.under(entry).key;
-                let remedy = did_you_mean(&entry.key, known.iter().copied());
+                let remedy = did_you_mean(&entry.key, known.iter().map(|key| key.name));
                 report.mistake(entry.place, &key, "unknown key", remedy);
             }
         }
         Some(Fields {
             place: self.node.place,
             key: self.key.clone(),
+            known,
             entries,
         })
     }
@@ -143,12 +146,15 @@ impl<'n> At<'n> {
 pub(super) struct Fields<'n> {
     place: Place,
     key: String,
+    known: &'static [Key],
     entries: &'n [Entry<'n>],
 }
 
 impl<'n> Fields<'n> {
     /// Finds a key that may be left out; `~` stands for left out, nothing at all is a mistake.
     pub(super) fn find(&self, report: &mut Report, name: &str) -> Option<At<'n>> {
+        let declared = self.known.iter().find(|key| key.name == name);
+        debug_assert!(declared.is_some(), "{name} is read and not declared");
         let entry = self.entries.iter().find(|entry| entry.key == name)?;
         let key = self.path_of(name);
         match &entry.node.value {
@@ -161,6 +167,7 @@ impl<'n> Fields<'n> {
             Value::Text(_) | Value::List(_) | Value::Map(_) | Value::Refused => Some(At {
                 node: &entry.node,
                 key,
+                shape: &declared?.shape,
             }),
         }
     }

@@ -37,6 +37,13 @@ impl ControlMetrics {
         Ok(Arc::new(metrics))
     }
 
+    /// Shows these results from zero on: an increase from nothing at all is none to Prometheus.
+    pub fn count_from_zero(&self, results: &[&str]) {
+        for result in results {
+            self.flips.with_label_values(&[result]);
+        }
+    }
+
     /// Counts a flip that ended.
     pub fn flip_ended(&self, result: &str) {
         self.flips.with_label_values(&[result]).inc();

@@ -328,6 +328,12 @@ impl Collector for Scrape {
                 *events.entry(event.clone()).or_default() += count;
             }
         }
+        // What must stay 0 is shown as 0: an increase from nothing at all is none to Prometheus.
+        for site in durations.keys().filter(|site| *site != "none") {
+            for family in [Family::StaleEpoch, Family::ClosedTwice] {
+                events.entry((family, vec![site.clone()])).or_default();
+            }
+        }
         render(&requests, &durations, &events, connections)
     }
 }

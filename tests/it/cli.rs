@@ -25,7 +25,8 @@ fn said(output: &Output) -> String {
 fn the_help_of_each_verb_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
 
-    for verb in ["run", "check", "status", "flip", "demo"] {
+    for verb in verbs() {
+        let verb = verb.as_str();
         let help = pointsman(folder.path(), &[verb, "--help"]);
 
         let text = said(&help);
@@ -33,6 +34,84 @@ fn the_help_of_each_verb_has_an_example() {
         assert!(text.contains("Example"), "{text}");
         assert!(text.contains(&format!("\n  pointsman {verb}")), "{text}");
     }
+}
+
+/// Every verb that the help lists, so that none is forgotten.
+fn verbs() -> Vec<String> {
+    let help = said(&pointsman(Path::new("."), &["--help"]));
+    let listed = help.split("Commands:\n").nth(1).unwrap();
+    let lines = listed.lines().take_while(|line| line.starts_with("  "));
+    let verbs: Vec<_> = lines
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .filter(|verb| verb != "help")
+        .collect();
+    assert!(verbs.len() >= 7, "{help}");
+    verbs
+}
+
+#[test]
+fn a_shell_can_complete_each_verb() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let script = said(&pointsman(folder.path(), &["completions", "bash"]));
+
+    std::fs::write(folder.path().join("completions"), &script).unwrap();
+    let asks = "source ./completions; COMP_WORDS=(pointsman ''); COMP_CWORD=1; \
+                _pointsman pointsman '' pointsman; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let bash = Command::new("bash")
+        .args(["-c", asks])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let completed = said(&bash);
+    for verb in verbs() {
+        let found = completed.lines().any(|line| line == verb);
+        assert!(found, "{verb} is not in\n{completed}");
+    }
+}
+
+#[test]
+fn check_says_the_same_as_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = include_str!("../../routes.yaml");
+    std::fs::write(
+        folder.path().join("bad.yaml"),
+        good.replace("active:", "actve:"),
+    )
+    .unwrap();
+    let outside = good.replacen("ispot.example]", "www.elsewhere.example]", 1);
+    std::fs::write(folder.path().join("odd.yaml"), outside).unwrap();
+    std::fs::write(folder.path().join("good.yaml"), good).unwrap();
+    let check = |file: &str| {
+        let output = pointsman(folder.path(), &["check", "-o", "json", file]);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.stderr.is_empty(), "{}", said(&output));
+        (output.status.code(), found)
+    };
+
+    let (bad, odd, good) = (check("bad.yaml"), check("odd.yaml"), check("good.yaml"));
+    let missing = check("nosuch.yaml");
+
+    assert_eq!(
+        (bad.0, odd.0, good.0, missing.0),
+        (Some(2), Some(0), Some(0), Some(2))
+    );
+    assert_eq!(bad.1.as_array().unwrap().len(), 2, "{}", bad.1);
+    let expected = serde_json::json!({
+        "file": "bad.yaml",
+        "line": 18,
+        "column": 5,
+        "key": "sites.ispot.actve",
+        "message": "unknown key",
+        "remedy": "did you mean `active`?",
+        "severity": "error",
+    });
+    assert_eq!(bad.1[0], expected);
+    assert_eq!(odd.1[0]["severity"], "warning", "{}", odd.1);
+    assert_eq!(odd.1[0]["key"], "sites.ispot.hosts[1]");
+    assert_eq!(good.1, serde_json::json!([]));
+    assert_eq!(missing.1[0]["file"], "nosuch.yaml");
 }
 
 #[test]

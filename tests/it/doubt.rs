@@ -172,16 +172,16 @@ impl Drop for SmallDisk {
 }
 
 /// Runs something while a flip waits for a write, its state directory on a small disk.
-fn with_a_flip_on_a_small_disk(then: impl FnOnce(&Stage, &SmallDisk)) {
+fn with_a_flip_on_a_small_disk(then: impl FnOnce(&mut Stage, &SmallDisk)) {
     let place = Place::new();
     let Some(disk) = SmallDisk::under(place.state()) else {
         println!("not shown here: a full disk, since these tests may not mount one");
         return;
     };
-    let stage = Stage::at(place, &OneSite::default());
+    let mut stage = Stage::at(place, &OneSite::default());
     let slow = stage.in_flight("POST");
     stage.edit_until_it_drains();
-    then(&stage, &disk);
+    then(&mut stage, &disk);
     let Stage { place, daemon, .. } = stage;
     // The folder goes last: it cannot be removed while a disk is mounted in it.
     drop((slow, daemon, disk));
@@ -239,6 +239,7 @@ fn while_the_outcome_of_a_commit_is_unknown_users_get_the_page_and_names_servfai
 fn a_full_disk_at_start_serves_the_side_that_the_journal_says() {
     with_a_flip_on_a_small_disk(|stage, disk| {
         stage.daemon.signal("KILL");
+        stage.daemon.wait();
         disk.fill();
         let _daemon = stage.place.start();
         assert_eq!(stage.place.curl("/", &[]).1, "live");

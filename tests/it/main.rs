@@ -7,7 +7,9 @@
 
 mod cli;
 mod demo;
+mod deploy;
 mod dns;
+mod docs;
 mod doubt;
 mod edits;
 mod ferret;
@@ -15,12 +17,14 @@ mod flips;
 mod gate_loom;
 mod house;
 mod load;
+mod metrics;
 mod mistakes;
 mod proxy;
 mod proxy_gates;
 mod recovery;
 mod reload;
 mod support;
+mod systemd;
 mod table;
 mod watch;
 mod words;

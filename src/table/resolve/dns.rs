@@ -12,7 +12,7 @@ use super::Context;
 
 /// Reads `dns:`.
 pub(super) fn resolve(context: &mut Context<'_>, at: &At<'_>) -> Dns {
-    let Some(fields) = at.fields(&mut context.report, &["addresses", "zones"]) else {
+    let Some(fields) = at.fields(&mut context.report) else {
         return Dns::default();
     };
     let zones = match fields.find(&mut context.report, "zones") {
@@ -92,7 +92,7 @@ fn zone(context: &mut Context<'_>, at: &At<'_>, name: &str) -> ZoneTable {
     if matches!(at.node.value, Value::Empty | Value::Null) {
         return plain;
     }
-    let Some(fields) = at.fields(&mut context.report, &["ns", "file"]) else {
+    let Some(fields) = at.fields(&mut context.report) else {
         return plain;
     };
     let ns = match fields.find(&mut context.report, "ns") {

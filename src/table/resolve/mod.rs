@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Report};
+use super::keys::ROOT;
 use super::matcher::Matcher;
 use super::model::{Dns, Listen, LoadedFile, ReadFile, Table};
 use super::scalar;
@@ -66,13 +67,13 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
     let at = At {
         node: root,
         key: String::new(),
+        shape: &ROOT,
     };
     if matches!(root.value, tree::Value::Empty | tree::Value::Null) {
         empty(&mut context.report, "");
         return None;
     }
-    let known = &["version", "listen", "state", "dns", "sites"];
-    let fields = at.fields(&mut context.report, known)?;
+    let fields = at.fields(&mut context.report)?;
     version(context, &fields);
     let listen = listen(context, &fields);
     let state = fields
@@ -123,7 +124,7 @@ fn listen(context: &mut Context<'_>, fields: &Fields<'_>) -> Listen {
     let Some(at) = fields.need(report, "listen", example) else {
         return Listen::default();
     };
-    let Some(fields) = at.fields(report, &["http", "dns", "admin"]) else {
+    let Some(fields) = at.fields(report) else {
         return Listen::default();
     };
     let mut http = Vec::new();

@@ -105,10 +105,11 @@ fn source<'n>(report: &mut Report, at: &At<'n>) -> Option<(String, Duration, At<
         let short = At {
             node: at.node,
             key: at.key.clone(),
+            shape: at.shape,
         };
         return Some((from.clone().into_owned(), TTL, short));
     }
-    let fields = at.fields(report, &["from", "kind", "ttl"])?;
+    let fields = at.fields(report)?;
     fields.value_or(report, "kind", (), |text| match text {
         "direct" => Ok(()),
         _ => Err(Wrong::new(

@@ -32,12 +32,12 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
     };
-    let Some(fields) = at.and_then(|at| at.fields(report, &["during", "hold", "drain"])) else {
+    let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
     };
     policy.during = fields.value_or(report, "during", policy.during, scalar::word);
     let hold = fields.find(report, "hold");
-    if let Some(hold) = hold.and_then(|at| at.fields(report, &["for", "requests"])) {
+    if let Some(hold) = hold.and_then(|at| at.fields(report)) {
         // Browsers and balancers give up after a minute or so; longer holds help nobody.
         let bounds = MILLISECOND..=10 * MINUTE;
         policy.hold_for = span(report, &hold, "for", policy.hold_for, bounds);
@@ -46,7 +46,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         });
     }
     let drain = fields.find(report, "drain");
-    if let Some(drain) = drain.and_then(|at| at.fields(report, &["for", "then"])) {
+    if let Some(drain) = drain.and_then(|at| at.fields(report)) {
         let bounds = Duration::ZERO..=HOUR;
         policy.drain_for = span(report, &drain, "for", policy.drain_for, bounds);
         policy.drain_then = drain.value_or(report, "then", policy.drain_then, scalar::word);
@@ -71,7 +71,7 @@ pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>) -> Preflight {
         tries: 2,
         checks: Vec::new(),
     };
-    let Some(fields) = at.and_then(|at| at.fields(report, &["timeout", "tries", "checks"])) else {
+    let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return preflight;
     };
     let bounds = MILLISECOND..=5 * MINUTE;
@@ -116,7 +116,7 @@ fn check(report: &mut Report, at: &At<'_>) -> Option<Check> {
         report.mistake(entry.place, &key, message, remedy);
         return None;
     }
-    let fields = at.fields(report, &["name", "get", "head", "status", "body"])?;
+    let fields = at.fields(report)?;
     let name = fields
         .need(report, "name", "name: home")
         .and_then(|at| at.text(report));
@@ -181,7 +181,7 @@ pub(super) fn maintenance(context: &mut Context<'_>, at: Option<&At<'_>>) -> Mai
         retry_after: MINUTE,
     };
     let report = &mut context.report;
-    let Some(fields) = at.and_then(|at| at.fields(report, &["page", "retry_after"])) else {
+    let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return maintenance;
     };
     maintenance.retry_after =
@@ -200,7 +200,7 @@ pub(super) fn timeouts(report: &mut Report, at: Option<&At<'_>>) -> Timeouts {
         connect: Duration::from_secs(5),
         response: MINUTE,
     };
-    let Some(fields) = at.and_then(|at| at.fields(report, &["connect", "response"])) else {
+    let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return timeouts;
     };
     let bounds = MILLISECOND..=5 * MINUTE;

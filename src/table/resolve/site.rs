@@ -15,21 +15,6 @@ use super::dns::zone_of;
 use super::names::{self, Claims, Surroundings};
 use super::{Context, policy};
 
-/// The keys of a site.
-const KEYS: &[&str] = &[
-    "hosts",
-    "active",
-    "access",
-    "reason",
-    "sides",
-    "names",
-    "paths",
-    "flip",
-    "preflight",
-    "maintenance",
-    "timeouts",
-];
-
 /// A reason is a line in the journal and in a log; longer ones belong elsewhere.
 const REASON_LETTERS_MAX: usize = 1_000;
 
@@ -56,7 +41,7 @@ pub(super) fn all(context: &mut Context<'_>, at: &At<'_>, dns: &Dns) -> Option<S
                 continue;
             }
         };
-        let Some(fields) = at.fields(report, KEYS) else {
+        let Some(fields) = at.fields(report) else {
             continue;
         };
         let site = one(context, &fields, &name, dns, &mut claims);
@@ -166,7 +151,7 @@ fn sides(report: &mut Report, at: &At<'_>) -> Vec<Side> {
             web: Vec::new(),
             names: BTreeMap::new(),
         };
-        if let Some(fields) = at.fields(report, &["web", "names"]) {
+        if let Some(fields) = at.fields(report) {
             let example = "web: [http://127.0.0.1:9101]";
             if let Some(at) = fields.need(report, "web", example) {
                 side.web = web(report, &at, &sides);
@@ -233,7 +218,7 @@ fn paths(report: &mut Report, at: &At<'_>) -> Vec<PathRule> {
             let message = format!("{prefix} is written twice");
             report.mistake(entry.place, &at.key, message, "keep one of the two");
         }
-        let fields = at.fields(report, &["access"]);
+        let fields = at.fields(report);
         let access = fields.and_then(|fields| fields.need(report, "access", "access: open"));
         if let Some(access) = access.and_then(|at| at.parse(report, scalar::word)) {
             rules.push(PathRule { prefix, access });

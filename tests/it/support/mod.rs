@@ -9,3 +9,4 @@ pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod track;
 pub(crate) mod wait;
+pub(crate) mod yaml;

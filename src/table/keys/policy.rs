@@ -1,0 +1,159 @@
+//! How a site flips, is checked, and tells users to wait.
+
+use std::time::Duration;
+
+use crate::site::{DrainThen, During};
+
+use super::form::{CHECK, FILE, HOUR, MILLISECOND, MINUTE, SECOND, TARGET, between, key, times};
+use super::{Key, Need, Shape};
+
+/// `sites.<site>.flip`.
+pub(super) const FLIP: &[Key] = &[
+    key(
+        "during",
+        Shape::Words(During::WORDS),
+        Need::Default("page"),
+        "What users get while a flip is in progress.",
+    ),
+    key(
+        "hold",
+        Shape::Keys(HOLD),
+        Need::LeftOut("its defaults"),
+        "The bounds of what waits with `during: hold`; what is over gets the page.",
+    ),
+    key(
+        "drain",
+        Shape::Keys(DRAIN),
+        Need::LeftOut("its defaults"),
+        "What becomes of requests that are in flight when the flip begins.",
+    ),
+];
+
+const HOLD: &[Key] = &[
+    key(
+        "for",
+        between(MILLISECOND, times(10, MINUTE)),
+        Need::Default("5s"),
+        "The longest that a request waits.",
+    ),
+    key(
+        "requests",
+        Shape::Number {
+            least: 1,
+            most: 100_000,
+        },
+        Need::Default("1000"),
+        "How many requests wait at once.",
+    ),
+];
+
+const DRAIN: &[Key] = &[
+    key(
+        "for",
+        between(Duration::ZERO, HOUR),
+        Need::Default("30s"),
+        "How long they may take to end.",
+    ),
+    key(
+        "then",
+        Shape::Words(DrainThen::WORDS),
+        Need::Default("restore"),
+        "What happens at that deadline: `restore` goes back if a write is in flight, `cut` cuts.",
+    ),
+];
+
+/// `sites.<site>.preflight`.
+pub(super) const PREFLIGHT: &[Key] = &[
+    key(
+        "timeout",
+        between(MILLISECOND, times(5, MINUTE)),
+        Need::Default("3s"),
+        "How long one try of a check may take.",
+    ),
+    key(
+        "tries",
+        Shape::Number {
+            least: 1,
+            most: 100,
+        },
+        Need::Default("2"),
+        "How often a check is tried before it has failed.",
+    ),
+    key(
+        "checks",
+        Shape::List {
+            of: &Shape::Keys(CHECKS),
+            least: 0,
+        },
+        Need::LeftOut("none"),
+        "The checks: all must pass, on every origin of the side.",
+    ),
+];
+
+const CHECKS: &[Key] = &[
+    key(
+        "name",
+        Shape::Form(&CHECK),
+        Need::Required,
+        "What the check is called in messages.",
+    ),
+    key(
+        "get",
+        Shape::Form(&TARGET),
+        Need::LeftOut("`head` instead"),
+        "Asks for this with GET.",
+    ),
+    key(
+        "head",
+        Shape::Form(&TARGET),
+        Need::LeftOut("`get` instead"),
+        "Asks for this with HEAD.",
+    ),
+    key(
+        "status",
+        Shape::Number {
+            least: 200,
+            most: 599,
+        },
+        Need::Default("200"),
+        "The status that passes; redirects are not followed.",
+    ),
+    key(
+        "body",
+        Shape::Text,
+        Need::LeftOut("any body"),
+        "Text that the answer to `get` must hold.",
+    ),
+];
+
+/// `sites.<site>.maintenance`.
+pub(super) const MAINTENANCE: &[Key] = &[
+    key(
+        "page",
+        Shape::Form(&FILE),
+        Need::LeftOut("the built-in page"),
+        "A page of the site's own.",
+    ),
+    key(
+        "retry_after",
+        between(SECOND, times(24, HOUR)),
+        Need::Default("60s"),
+        "When clients are told to come back, in whole seconds.",
+    ),
+];
+
+/// `sites.<site>.timeouts`.
+pub(super) const TIMEOUTS: &[Key] = &[
+    key(
+        "connect",
+        between(MILLISECOND, times(5, MINUTE)),
+        Need::Default("5s"),
+        "To accept a connection.",
+    ),
+    key(
+        "response",
+        between(MILLISECOND, HOUR),
+        Need::Default("60s"),
+        "From the last byte of the request to the head of the response.",
+    ),
+];

@@ -1,0 +1,108 @@
+//! The file, `listen` and `dns`.
+
+use super::form::{A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, key};
+use super::site::SITE;
+use super::{Key, Need, Shape};
+
+/// The file.
+pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
+    key(
+        "version",
+        Shape::Number { least: 1, most: 1 },
+        Need::Required,
+        "The version of this format.",
+    ),
+    key(
+        "listen",
+        Shape::Keys(LISTEN),
+        Need::Required,
+        "The addresses to listen on; a change needs a restart.",
+    ),
+    key(
+        "state",
+        Shape::Form(&FOLDER),
+        Need::Required,
+        "The folder of the journal and the socket; a change needs a restart.",
+    ),
+    key(
+        "dns",
+        Shape::Keys(DNS),
+        Need::LeftOut("no zones"),
+        "What is answered by DNS.",
+    ),
+    key(
+        "sites",
+        Shape::Named {
+            name: &A_SITE,
+            of: &Shape::Keys(SITE),
+        },
+        Need::Required,
+        "The sites, at least one.",
+    ),
+]);
+
+const LISTEN: &[Key] = &[
+    key(
+        "http",
+        Shape::List {
+            of: &Shape::Form(&LISTENER),
+            least: 1,
+        },
+        Need::Required,
+        "Plain HTTP.",
+    ),
+    key(
+        "dns",
+        Shape::List {
+            of: &Shape::Form(&LISTENER),
+            least: 0,
+        },
+        Need::LeftOut("no DNS"),
+        "DNS, over UDP and TCP.",
+    ),
+    key(
+        "admin",
+        Shape::Form(&LISTENER),
+        Need::LeftOut("the unix socket only"),
+        "The read-only API, the status page and `/metrics`.",
+    ),
+];
+
+const DNS: &[Key] = &[
+    key(
+        "addresses",
+        Shape::List {
+            of: &Shape::Form(&ADDRESS),
+            least: 1,
+        },
+        Need::LeftOut("required with zones"),
+        "The addresses that clients reach this proxy at; what the hosts of sites answer with.",
+    ),
+    key(
+        "zones",
+        Shape::Named {
+            name: &A_ZONE,
+            of: &Shape::Keys(ZONE),
+        },
+        Need::LeftOut("no zones"),
+        "The zones that are answered for, with authority.",
+    ),
+];
+
+const ZONE: &[Key] = &[
+    key(
+        "ns",
+        Shape::List {
+            of: &Shape::Form(&HOST),
+            least: 1,
+        },
+        Need::LeftOut("`ns1.<zone>`"),
+        "The name servers of the zone.",
+    ),
+    key(
+        "file",
+        Shape::Form(&FILE),
+        Need::LeftOut("no more records"),
+        "A master file (RFC 1035 section 5) with more records of the zone.",
+    ),
+];

@@ -1,0 +1,141 @@
+//! A site, its sides, names and paths.
+
+use crate::site::Access;
+
+use super::form::{
+    A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE, between,
+    key,
+};
+use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, TIMEOUTS};
+use super::{Key, Need, Shape};
+
+/// `sites.<site>`.
+pub(super) const SITE: &[Key] = &[
+    key(
+        "hosts",
+        Shape::List {
+            of: &Shape::Form(&HOST),
+            least: 1,
+        },
+        Need::Required,
+        "The host names of the site; the first is the one that checks ask for.",
+    ),
+    key(
+        "active",
+        Shape::Form(&SIDE),
+        Need::LeftOut("only `flip` moves the site"),
+        "The side that serves: edit this word to move the site.",
+    ),
+    key(
+        "access",
+        Shape::Words(Access::WORDS),
+        Need::Default("open"),
+        "What users may do, apart from any flip.",
+    ),
+    key(
+        "reason",
+        Shape::Text,
+        Need::LeftOut("none"),
+        "Why `active` was edited, for the journal; at most 1000 letters.",
+    ),
+    key(
+        "sides",
+        Shape::Named {
+            name: &A_SIDE,
+            of: &Shape::Keys(SIDES),
+        },
+        Need::Required,
+        "The sides, at least one: named sets of machines, of which one is active.",
+    ),
+    key(
+        "names",
+        Shape::Named {
+            name: &A_NAME,
+            of: &Shape::Short(&FROM, NAMES),
+        },
+        Need::LeftOut("none"),
+        "DNS names that answer with an address of the active side.",
+    ),
+    key(
+        "paths",
+        Shape::Named {
+            name: &A_PREFIX,
+            of: &Shape::Keys(PATHS),
+        },
+        Need::LeftOut("none"),
+        "Parts of the site with an access of their own; the longest prefix counts.",
+    ),
+    key(
+        "flip",
+        Shape::Keys(FLIP),
+        Need::LeftOut("its defaults"),
+        "How the site moves from side to side.",
+    ),
+    key(
+        "preflight",
+        Shape::Keys(PREFLIGHT),
+        Need::LeftOut("no checks"),
+        "What must be true of a side before it takes over.",
+    ),
+    key(
+        "maintenance",
+        Shape::Keys(MAINTENANCE),
+        Need::LeftOut("its defaults"),
+        "What users see while they cannot be served.",
+    ),
+    key(
+        "timeouts",
+        Shape::Keys(TIMEOUTS),
+        Need::LeftOut("its defaults"),
+        "How long an origin may take.",
+    ),
+];
+
+const SIDES: &[Key] = &[
+    key(
+        "web",
+        Shape::List {
+            of: &Shape::Form(&ORIGIN),
+            least: 1,
+        },
+        Need::Required,
+        "The origins of the side, asked in turn.",
+    ),
+    key(
+        "names",
+        Shape::Named {
+            name: &AN_ADDRESS,
+            of: &Shape::Form(&ADDRESS),
+        },
+        Need::LeftOut("none"),
+        "Addresses of the side's other machines, for the site's `names`.",
+    ),
+];
+
+const NAMES: &[Key] = &[
+    key(
+        "from",
+        Shape::Form(&FROM),
+        Need::Required,
+        "Which of the active side's `names` it answers with.",
+    ),
+    key(
+        "kind",
+        Shape::Words(&["direct"]),
+        Need::Default("direct"),
+        "`direct` answers with the machine's own address.",
+    ),
+    key(
+        "ttl",
+        between(SECOND, HOUR),
+        Need::Default("5s"),
+        "How long clients may keep the answer, in whole seconds.",
+    ),
+];
+
+const PATHS: &[Key] = &[key(
+    "access",
+    Shape::Words(Access::WORDS),
+    Need::Required,
+    "What users may do in that part.",
+)];
