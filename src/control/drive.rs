@@ -52,6 +52,7 @@ impl Actor {
         let left = running.timeline.last().map(|entry| entry.phase.clone());
         let after_ms = running.enter_phase();
         let phase = running.flip.phase();
+        let has_ended = running.flip.ending().is_some();
         let moves = running
             .journalled
             .moves
@@ -64,7 +65,10 @@ impl Actor {
             self.metrics
                 .phase_took(&left, Duration::from_millis(after_ms));
         }
-        self.show();
+        // Its end is shown with all that follows from it, when it is retired.
+        if !has_ended {
+            self.show();
+        }
         failpoint::hit(phase);
     }
 

@@ -244,3 +244,22 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> RewriteError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    #[test]
+    fn an_edit_made_while_the_new_text_was_written_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("routes.yaml");
+        fs::write(&target, "edited").unwrap();
+        assert!(!replace(&target, "as it was read", "rewritten").unwrap());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "edited");
+        assert!(replace(&target, "edited", "rewritten").unwrap());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "rewritten");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no rest");
+    }
+}

@@ -270,11 +270,7 @@ fn a_word_that_could_not_be_rewritten_is_tried_again_and_is_never_a_request() {
         daemon,
     } = Stage::with(&OneSite::default());
     let beside = place.file().with_file_name(".routes.yaml.pointsman");
-    let mut slow = Client::connect(place.http().parse().unwrap());
-    slow.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!live.seen_at("/wait").is_empty()).then_some(())
-    });
+    let _slow = Client::kept_waiting(place.http().parse().unwrap(), "POST", HOST, &live);
     let mut flip = Command::new(POINTSMAN);
     flip.args(["flip", "ispot", "--to", "backup", "--yes", "--socket"]);
     let mut flip = Daemon::spawn(flip.arg(place.state().join("admin.sock")));

@@ -9,17 +9,9 @@ use crate::support::pair::{ISPOT, MEGALAB, Pair};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
-/// Sends a request that the origin keeps until it is let go, and waits until it is there.
+/// Sends a request that the origin keeps until it is let go.
 fn slow(place: &Place, origin: &Origin, method: &str, host: &str) -> Client {
-    let before = origin.seen_at("/wait").len();
-    let mut client = Client::connect(place.http().parse().unwrap());
-    client.send(&format!(
-        "{method} /wait HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
-    ));
-    until("it is at the origin", || {
-        (origin.seen_at("/wait").len() > before).then_some(())
-    });
-    client
+    Client::kept_waiting(place.http().parse().unwrap(), method, host, origin)
 }
 
 fn held(place: &Place) -> Option<f64> {

@@ -4,18 +4,14 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::daemon::{OneSite, Place};
+use crate::support::origin::Origin;
 use crate::support::pair::{ISPOT, MEGALAB, Pair};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
 /// Sends a write that the active side of `ispot` keeps until it is let go.
-fn slow(place: &Place, origin: &crate::support::origin::Origin) -> Client {
-    let mut client = Client::connect(place.http().parse().unwrap());
-    client.send("POST /wait HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 0\r\n\r\n");
-    until("it is at the origin", || {
-        (!origin.seen_at("/wait").is_empty()).then_some(())
-    });
-    client
+fn slow(place: &Place, origin: &Origin) -> Client {
+    Client::kept_waiting(place.http().parse().unwrap(), "POST", ISPOT, origin)
 }
 
 /// The journalled events of a kind, oldest first.

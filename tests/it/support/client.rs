@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::origin::Origin;
+
 /// How long a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -47,6 +49,17 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         Self { stream, reader }
+    }
+
+    /// Sends a request that its origin keeps until it is let go, and waits until it is there.
+    pub(crate) fn kept_waiting(address: SocketAddr, method: &str, host: &str, at: &Origin) -> Self {
+        let before = at.seen_at("/wait").len();
+        let mut client = Self::connect(address);
+        client.send(&format!(
+            "{method} /wait HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        until("it is at the origin", || at.seen_at("/wait").len() > before);
+        client
     }
 
     /// Sends text as it is.
