@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::certs::Store;
 use crate::flip::{Input, Moment};
 use crate::site::{FlipId, Generation, SiteName};
 use crate::switchboard::Switchboard;
@@ -44,6 +45,7 @@ pub(super) struct Actor {
     pub(super) generation: Generation,
     pub(super) ledger: Ledger,
     pub(super) board: Arc<Switchboard>,
+    pub(super) certs: Arc<Store>,
     pub(super) metrics: Arc<ControlMetrics>,
     pub(super) flips: BTreeMap<FlipId, Running>,
     pub(super) next_flip: FlipId,
@@ -67,6 +69,8 @@ pub(super) struct Inbox {
     pub(super) events: mpsc::Receiver<Event>,
     /// The file on disk changed.
     pub(super) edits: mpsc::Receiver<()>,
+    /// The files of certificates changed.
+    pub(super) certs: mpsc::Receiver<()>,
 }
 
 impl Actor {
@@ -87,6 +91,7 @@ impl Actor {
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
+                Some(()) = inbox.certs.recv() => self.reload_certificates(),
             }
         }
     }
@@ -100,7 +105,10 @@ impl Actor {
             Command::Cancel(flip, reply) => {
                 let _ = reply.send(self.cancel(flip, "cancelled by an operator"));
             }
-            Command::Reload => self.reload(),
+            Command::Reload => {
+                self.reload();
+                self.reload_certificates();
+            }
             Command::Stop(reply) => {
                 let _ = reply.send(());
             }
@@ -198,6 +206,7 @@ impl Actor {
                     serial,
                 })
                 .collect(),
+            certs: self.certificates(),
         };
         self.status.send_replace(Arc::new(status));
     }

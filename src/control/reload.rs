@@ -131,6 +131,7 @@ impl Actor {
             .filter(removed)
             .filter_map(|view| view.lane.clone())
             .collect();
+        self.certs.follow(&table);
         self.board.publish(Arc::new(next));
         for lane in &gone {
             lane.gates.close();

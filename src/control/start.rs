@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::certs::Store;
 use crate::journal::{FlipEnd, FlipRecord, Journal, OpenError, StateLock};
 use crate::site::{FlipId, Generation, Outcome, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
@@ -16,6 +17,7 @@ use crate::table::Table;
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
+use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
 use super::ledger::{Ledger, ZonesError};
 use super::reload::sides_are_there;
@@ -54,8 +56,8 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The thread could not be started.
-    #[error("the control thread: {0}")]
+    /// A thread could not be started.
+    #[error("a thread of the control plane: {0}")]
     Thread(std::io::Error),
 }
 
@@ -64,7 +66,7 @@ pub struct Control {
     actor: Actor,
     inbox: Inbox,
     handle: Handle,
-    watch: Watch,
+    watch: (Watch, CertWatch),
     /// Held as long as the actor runs: one daemon per state.
     lock: StateLock,
 }
@@ -88,6 +90,7 @@ impl Control {
         table: Table,
         lock: StateLock,
         metrics: Arc<ControlMetrics>,
+        certs: Arc<Store>,
     ) -> Result<(Self, Arc<Switchboard>), StartError> {
         let mut ledger = open_ledger(&lock, &table)?;
         let wrong = |why| StartError::Table {
@@ -117,17 +120,21 @@ impl Control {
         let (commands, obeyed) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);
         let (edits, edited) = mpsc::channel(1);
+        let (renewals, renewed) = mpsc::channel(1);
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watching = watch(file.into(), edits).map_err(|source| StartError::Watch {
             file: file.into(),
             source,
         })?;
+        let certs_watch =
+            cert_files::watch(Arc::clone(&certs), renewals).map_err(StartError::Thread)?;
         let actor = Actor {
             file: file.into(),
             table,
             generation,
             ledger,
             board: Arc::clone(&board),
+            certs,
             metrics,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
@@ -144,6 +151,7 @@ impl Control {
             commands: obeyed,
             events: taken,
             edits: edited,
+            certs: renewed,
         };
         let handle = Handle {
             commands,
@@ -154,7 +162,7 @@ impl Control {
                 actor,
                 inbox,
                 handle,
-                watch: watching,
+                watch: (watching, certs_watch),
                 lock,
             },
             board,
