@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::admin::{self, Listeners, Parts};
+use crate::certs::Store;
 use crate::control::{self, Control, Disk};
 use crate::journal::{LockError, StateLock};
 use crate::site::Outcome;
@@ -55,6 +56,9 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Clients are to be answered by TLS, and there is nothing to do it with.
+    #[error("listen.https: no certificate can be used; {0}")]
+    Certificates(String),
     /// The control plane could not start.
     #[error(transparent)]
     Control(#[from] control::StartError),
@@ -90,6 +94,8 @@ impl Error {
 pub struct Addresses {
     /// HTTP.
     pub http: Vec<SocketAddr>,
+    /// HTTP over TLS.
+    pub https: Vec<SocketAddr>,
     /// DNS, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// The read-only admin listener.
@@ -185,17 +191,25 @@ impl App {
         let metrics = Metrics::new().map_err(|error| Error::Process(error.to_string()))?;
         metrics.control.count_from_zero(Outcome::WORDS);
 
-        let (control, board) = Control::open(&file, table, lock, Arc::clone(&metrics.control))?;
+        let certs = certificates(&table)?;
+        let of_control = Arc::clone(&metrics.control);
+        let (control, board) = Control::open(&file, table, lock, of_control, Arc::clone(&certs))?;
         // After the journal: a socket in an otherwise empty directory is no sign of a first start.
         let listeners = Listeners::bind(&socket, listen.admin)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let limits = proxy::Limits::default();
-        let proxy = proxy::spawn(&listen.http, workers, &board, &metrics.http, limits)?;
+        let doors = proxy::Listen {
+            http: listen.http.clone(),
+            https: listen.https.clone(),
+            certs,
+        };
+        let proxy = proxy::spawn(&doors, workers, &board, &metrics.http, limits)?;
         let dns = dns::spawn(&listen.dns, workers, &board, &metrics.dns)?;
         // Last, so that the first flip already waits for every worker.
         let (handle, control) = control.spawn()?;
         let addresses = Addresses {
-            http: proxy.addresses().to_vec(),
+            http: proxy.http().to_vec(),
+            https: proxy.https().to_vec(),
             dns: dns.addresses().to_vec(),
             admin: listeners.tcp_address(),
             socket,
@@ -240,6 +254,16 @@ impl Running {
     }
 }
 
+/// Loads the certificates that answer; some bad ones among good ones are no reason not to start.
+fn certificates(table: &Table) -> Result<Arc<Store>, Error> {
+    let store = Store::empty().map_err(|error| Error::Process(format!("TLS: {error}")))?;
+    store.follow(table);
+    if !table.listen.https.is_empty() && store.is_empty() {
+        return Err(Error::Certificates(store.why_empty(&table.certs)));
+    }
+    Ok(store)
+}
+
 /// Binds every address once without SO_REUSEPORT, so that a second daemon is an error and not a
 /// second set of gates.
 fn probe_bind(listen: &Listen) -> Result<(), Error> {
@@ -252,6 +276,9 @@ fn probe_bind(listen: &Listen) -> Result<(), Error> {
     };
     for address in &listen.http {
         TcpListener::bind(address).map_err(failed("listen.http", *address))?;
+    }
+    for address in &listen.https {
+        TcpListener::bind(address).map_err(failed("listen.https", *address))?;
     }
     for address in &listen.dns {
         UdpSocket::bind(address).map_err(failed("listen.dns", *address))?;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod certs;
 pub mod cli;
 pub mod control;
 pub mod dns;

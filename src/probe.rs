@@ -4,13 +4,14 @@
 //! trying again or judging a side; who asks does that.
 //!
 //! ```text
-//! HttpProbe ──> connect ─> request ─> status ─> body (at most 1 MiB) ──> Passed | Failed
-//!               └──────────────── one deadline ──────────────────┘
+//! HttpProbe ──> connect ─> TLS ─> request ─> status ─> body (at most 1 MiB) ──> Passed | Failed
+//!               └──────────────────── one deadline ─────────────────────┘
 //! ```
 //!
 //! Invariants: nothing outlives the call, the connection included; only what the probe asks for is
 //! read. A crash leaves nothing behind. Tests: at the end of this file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
@@ -18,8 +19,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 /// How much of a body is looked at, in bytes; text further down is as good as missing.
 const BODY_MAX: usize = 1024 * 1024;
@@ -27,11 +32,22 @@ const BODY_MAX: usize = 1024 * 1024;
 /// What an origin sees as `User-Agent`, so that its log can tell checks from users.
 pub const USER_AGENT: &str = "pointsman-check";
 
+/// How the other end of a check proves who it is.
+#[derive(Clone, Debug)]
+pub struct ProbeTls {
+    /// Whom to believe.
+    pub config: Arc<ClientConfig>,
+    /// The name that the other end must have.
+    pub server_name: ServerName<'static>,
+}
+
 /// One HTTP check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HttpProbe {
     /// Where to connect: `host:port`, an IPv6 address in brackets.
     pub address: String,
+    /// `None` for plain HTTP.
+    pub tls: Option<ProbeTls>,
     /// The `Host` field.
     pub host: String,
     /// The method; a safe one, for a check must change nothing.
@@ -62,6 +78,9 @@ pub enum Failed {
     /// No connection: `connection refused`, or the name is not known.
     #[error("{0}")]
     Connect(String),
+    /// The other end did not prove who it is.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The connection broke off, or what came was not HTTP.
     #[error("the answer broke off: {0}")]
     Broken(String),
@@ -116,6 +135,20 @@ async fn check(probe: &HttpProbe) -> Result<(), Failed> {
     let stream = TcpStream::connect(&probe.address)
         .await
         .map_err(|error| Failed::Connect(plain(&error)))?;
+    let Some(tls) = &probe.tls else {
+        return ask(probe, request, stream).await;
+    };
+    let connector = TlsConnector::from(Arc::clone(&tls.config));
+    let shaken = connector.connect(tls.server_name.clone(), stream).await;
+    let stream = shaken.map_err(|error| Failed::Tls(error.to_string()))?;
+    ask(probe, request, stream).await
+}
+
+async fn ask(
+    probe: &HttpProbe,
+    request: hyper::Request<Empty<Bytes>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<(), Failed> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failed::Broken(error.to_string()))?;
@@ -204,6 +237,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let mut probe_there = HttpProbe {
             address: listener.local_addr().expect("it is bound").to_string(),
+            tls: None,
             host: "www.ispot.example".into(),
             method: Method::GET,
             path: "/observations?x=1".into(),
@@ -296,6 +330,7 @@ mod tests {
             .expect("a runtime");
         let probe = HttpProbe {
             address: gone,
+            tls: None,
             host: "a.example".into(),
             method: Method::GET,
             path: "/".into(),

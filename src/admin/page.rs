@@ -48,6 +48,16 @@ fn write_page(page: &mut String, status: &StatusView) -> std::fmt::Result {
             Escaped(problem)
         )?;
     }
+    for cert in &status.certs {
+        if let Some(problem) = &cert.problem {
+            write!(
+                page,
+                "<section class=bad role=alert><h2>Certificate {}</h2><p>{}</section>",
+                Escaped(&cert.name),
+                Escaped(problem)
+            )?;
+        }
+    }
     for flip in status.flips.iter().filter(|flip| flip.outcome.is_none()) {
         running_flip(page, flip)?;
     }
@@ -70,6 +80,12 @@ fn write_page(page: &mut String, status: &StatusView) -> std::fmt::Result {
             Escaped(&zone.name),
             zone.serial
         )?;
+    }
+    for cert in &status.certs {
+        if let Some(expires) = cert.expires {
+            let day = expires.strftime("%F");
+            write!(page, " · cert {} until {day}", Escaped(&cert.name))?;
+        }
     }
     write!(
         page,
@@ -229,6 +245,7 @@ impl std::fmt::Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::CertStatus;
     use crate::site::Generation;
 
     #[test]
@@ -240,11 +257,18 @@ mod tests {
             sites: Vec::new(),
             flips: Vec::new(),
             zones: Vec::new(),
+            certs: vec![CertStatus {
+                name: "demo-ispot".into(),
+                names: Vec::new(),
+                expires: None,
+                problem: Some("<b>damaged</b>".into()),
+            }],
         };
 
         let page = render(&status);
 
         assert!(!page.contains("<script>"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; more"));
+        assert!(page.contains("&lt;b&gt;damaged&lt;/b&gt;"), "{page}");
     }
 }

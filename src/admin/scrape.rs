@@ -85,6 +85,8 @@ struct Gauges {
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
     serial: IntGaugeVec,
+    expiry: IntGaugeVec,
+    cert_reload: IntGaugeVec,
     build: IntGaugeVec,
     reload: IntGauge,
     generation: IntGauge,
@@ -119,6 +121,16 @@ impl Gauges {
             )?,
             hold: labelled(names::HOLD_REQUESTS, "Requests on hold.", &["site"])?,
             serial: labelled(names::DNS_ZONE_SERIAL, "Published SOA serial.", &["zone"])?,
+            expiry: labelled(
+                names::CERT_EXPIRY_TIMESTAMP_SECONDS,
+                "Last second of the validity of the certificate that answers.",
+                &["cert"],
+            )?,
+            cert_reload: labelled(
+                names::CERT_LAST_RELOAD_SUCCESSFUL,
+                "1 when the certificate on disk is good and is what answers.",
+                &["cert"],
+            )?,
             build: labelled(names::BUILD_INFO, "Always 1.", &["version"])?,
             reload: gauge(
                 names::TABLE_LAST_RELOAD_SUCCESSFUL,
@@ -128,7 +140,7 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 9] {
+    fn all(&self) -> [&dyn Collector; 11] {
         [
             &self.epoch,
             &self.active,
@@ -136,6 +148,8 @@ impl Gauges {
             &self.in_flight,
             &self.hold,
             &self.serial,
+            &self.expiry,
+            &self.cert_reload,
             &self.build,
             &self.reload,
             &self.generation,
@@ -162,6 +176,15 @@ impl Gauges {
             self.serial
                 .with_label_values(&[zone.name.as_str()])
                 .set(zone.serial.into());
+        }
+        for cert in &status.certs {
+            let name = &[cert.name.as_str()];
+            if let Some(expires) = cert.expires {
+                self.expiry.with_label_values(name).set(expires.as_second());
+            }
+            self.cert_reload
+                .with_label_values(name)
+                .set(cert.problem.is_none().into());
         }
         self.build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{FlipStatus, SiteStatus, Status, ZoneStatus};
+use crate::control::{CertStatus, FlipStatus, SiteStatus, Status, ZoneStatus};
 use crate::site::{Generation, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
 
@@ -25,6 +25,9 @@ pub struct StatusView {
     pub flips: Vec<Arc<FlipStatus>>,
     /// Serials by zone name.
     pub zones: Vec<ZoneStatus>,
+    /// Certificates, and files that should be some.
+    #[serde(default)]
+    pub certs: Vec<CertStatus>,
 }
 
 /// One site, with what is counted at its gates; the counts are 0 while it is in doubt.
@@ -68,6 +71,7 @@ impl StatusView {
             sites: sites.map(|site| SiteView::join(site, snapshot)).collect(),
             flips: status.flips.clone(),
             zones: status.zones.clone(),
+            certs: status.certs.clone(),
         }
     }
 }

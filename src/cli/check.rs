@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::certs::Store;
 use crate::site::{Epoch, Position, Positions};
 use crate::table::{Diagnostic, ReadFile as _, Table};
 use crate::zone;
@@ -70,6 +71,9 @@ fn in_words(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>) {
             for warning in &table.warnings {
                 out::complain(&format!("warning: {warning}"));
             }
+            for warning in certificates(table) {
+                out::complain(&format!("warning: {warning}"));
+            }
             out::say(&summary(file, table));
         }
         Err(mistakes) => {
@@ -119,6 +123,29 @@ fn load(file: &Path) -> Result<Table, Vec<Diagnostic>> {
     let table = Table::load(file, &text, &Disk)?;
     zone::contents(&table, &first_positions(&table))?;
     Ok(table)
+}
+
+/// Loads the certificates as the daemon would, and says what is wrong with each.
+///
+/// They are warnings: they may be renewed while the table stays as it is, and whoever checks a file
+/// need not be allowed to read keys.
+fn certificates(table: &Table) -> Vec<String> {
+    let store = match Store::empty() {
+        Ok(store) => store,
+        Err(error) => return vec![format!("TLS cannot be set up: {error}")],
+    };
+    store.follow(table);
+    let listens = !table.listen.https.is_empty();
+    let uncovered = table.sites.iter().filter_map(|site| {
+        let host = site.hosts.iter().find(|host| !store.covers(host))?;
+        let (name, folder) = (&site.name, table.certs.display());
+        listens.then(|| format!("sites.{name}: no certificate in {folder} is for {host}"))
+    });
+    let problems = store.shown().into_iter().filter_map(|shown| {
+        let problem = shown.problem?;
+        Some(format!("certificate {}: {problem}", shown.label))
+    });
+    problems.chain(uncovered).collect()
 }
 
 /// Where the sites would be at a first start: the zones need addresses of some side.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::certs::Store;
 use crate::flip::{Input, Moment};
 use crate::site::{FlipId, Generation, SideName, SiteName};
 use crate::switchboard::{Lane, Switchboard};
@@ -45,6 +46,7 @@ pub(super) struct Actor {
     pub(super) generation: Generation,
     pub(super) ledger: Ledger,
     pub(super) board: Arc<Switchboard>,
+    pub(super) certs: Arc<Store>,
     pub(super) metrics: Arc<ControlMetrics>,
     pub(super) flips: BTreeMap<FlipId, Running>,
     pub(super) next_flip: FlipId,
@@ -76,6 +78,8 @@ pub(super) struct Inbox {
     pub(super) events: mpsc::Receiver<Event>,
     /// The file on disk changed.
     pub(super) edits: mpsc::Receiver<()>,
+    /// The files of certificates changed.
+    pub(super) certs: mpsc::Receiver<()>,
 }
 
 impl Actor {
@@ -101,6 +105,7 @@ impl Actor {
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
                 () = tokio::time::sleep(RETRY), if self.has_to_try_again() => self.reload(),
+                Some(()) = inbox.certs.recv() => self.reload_certificates(),
             }
         }
     }
@@ -121,6 +126,7 @@ impl Actor {
             }
             Command::Reload(reply) => {
                 self.reload();
+                self.reload_certificates();
                 let _ = reply.send(());
             }
             Command::Stop(reply) => {

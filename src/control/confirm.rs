@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::probe::{self, HttpProbe};
+use crate::certs::{self, Store};
+use crate::probe::{self, HttpProbe, ProbeTls};
 use crate::site::{Epoch, SiteName};
 use crate::table::Table;
 use crate::zone;
@@ -25,16 +27,26 @@ const DNS_TRIES: u32 = 3;
 /// The first listener that shows another epoch, or none.
 pub(super) async fn listeners(
     table: Arc<Table>,
+    certs: Arc<Store>,
     expected: Vec<(SiteName, Epoch)>,
 ) -> Result<(), String> {
     for (name, epoch) in &expected {
         let Some(site) = table.sites.iter().find(|site| site.name == *name) else {
             continue;
         };
+        let host = site.hosts[0].as_str();
         for address in &table.listen.http {
-            http(reachable(*address), &site.hosts[0], *epoch)
+            http(reachable(*address), host, None, *epoch)
                 .await
                 .map_err(|why| format!("listener {address} did not confirm {name}: {why}"))?;
+        }
+        // What no certificate is for is not served there, and would be answered 421.
+        let https = table.listen.https.iter().filter(|_| certs.covers(host));
+        for address in https {
+            let tls = own_tls(&certs, host)?;
+            http(reachable(*address), host, Some(tls), *epoch)
+                .await
+                .map_err(|why| format!("https listener {address} did not confirm {name}: {why}"))?;
         }
         for owner in zone::flip_names(&table, site) {
             for address in &table.listen.dns {
@@ -49,9 +61,25 @@ pub(super) async fn listeners(
     Ok(())
 }
 
-async fn http(address: SocketAddr, host: &str, epoch: Epoch) -> Result<(), String> {
+/// Sets a probe up to ask our own listener for a host by its name.
+fn own_tls(certs: &Arc<Store>, host: &str) -> Result<ProbeTls, String> {
+    let config = certs::listener_config(certs).map_err(|error| error.to_string())?;
+    let server_name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    Ok(ProbeTls {
+        config,
+        server_name,
+    })
+}
+
+async fn http(
+    address: SocketAddr,
+    host: &str,
+    tls: Option<ProbeTls>,
+    epoch: Epoch,
+) -> Result<(), String> {
     let probe = HttpProbe {
         address: address.to_string(),
+        tls,
         host: host.into(),
         method: Method::GET,
         path: "/.well-known/pointsman".into(),

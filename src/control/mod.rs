@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! socket ─ Handle ─ Command ─┐                     ┌─> journal
-//! routes.yaml ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
+//! routes.yaml ─── watch ─────┤
+//! certs/*.pem ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
 //! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
 //!                                  └─ Status ─> watch ─> admin, demo
 //! ```
@@ -20,6 +21,7 @@
 mod actor;
 mod asks;
 mod begin;
+mod certs;
 mod confirm;
 mod drive;
 mod failpoint;
@@ -44,5 +46,5 @@ pub use crate::site::{Outcome, Via, Who};
 pub use handle::{CancelError, FlipError, FlipRequest, Handle};
 pub use reload::Disk;
 pub use start::{Control, StartError};
-pub use status::{FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
+pub use status::{CertStatus, FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
 pub use watch::{Watch, watch};

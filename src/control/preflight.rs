@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::probe::{self, HttpProbe};
+use crate::certs::Trust;
+use crate::probe::{self, HttpProbe, ProbeTls};
 use crate::site::SideName;
 use crate::table::{OriginAddr, Site};
 
@@ -29,10 +30,11 @@ pub(super) async fn side(
     let Some(origins) = site.side(&side).map(|side| side.web.clone()) else {
         return Err(format!("site {} has no side {side} any more", site.name));
     };
+    let trust = Arc::new(Trust::default());
     let mut checks = JoinSet::new();
     for origin in origins {
-        let (site, side) = (Arc::clone(&site), side.clone());
-        checks.spawn(async move { checks_of(&site, &side, &origin, thoroughness).await });
+        let (site, side, trust) = (Arc::clone(&site), side.clone(), Arc::clone(&trust));
+        checks.spawn(async move { checks_of(&site, &side, &origin, &trust, thoroughness).await });
     }
     while let Some(done) = checks.join_next().await {
         done.map_err(|error| format!("a check broke off: {error}"))??;
@@ -44,8 +46,14 @@ async fn checks_of(
     site: &Site,
     side: &SideName,
     origin: &OriginAddr,
+    trust: &Trust,
     thoroughness: Thoroughness,
 ) -> Result<(), String> {
+    let checked = trust.of(origin).map_err(|why| format!("{origin}: {why}"))?;
+    let tls = checked.map(|checked| ProbeTls {
+        config: checked.config,
+        server_name: checked.server_name,
+    });
     let tries = match thoroughness {
         Thoroughness::AllTries => site.preflight.tries,
         Thoroughness::OneTry => 1,
@@ -56,6 +64,7 @@ async fn checks_of(
             tried += 1;
             let probe = HttpProbe {
                 address: origin.authority(),
+                tls: tls.clone(),
                 host: site.hosts[0].clone(),
                 method: check.method.clone(),
                 path: check.path.clone(),

@@ -135,6 +135,7 @@ impl Actor {
             Arc::new(ready.zones),
         );
         self.cut_returning(diff);
+        self.certs.follow(&table);
         self.board.publish(Arc::new(next));
         self.close_removed(diff, &before);
         self.table = table;

@@ -45,6 +45,7 @@ impl Actor {
                     serial,
                 })
                 .collect(),
+            certs: self.certificates(),
         };
         self.status.send_replace(Arc::new(status));
     }

@@ -49,6 +49,7 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 serial: 7,
             })
             .collect(),
+        certs: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::certs::Store;
 use crate::journal::{Journal, OpenError, StateLock};
 use crate::site::Generation;
 use crate::switchboard::{Snapshot, Switchboard};
@@ -15,6 +16,7 @@ use crate::table::{self, Diagnostic, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
+use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
 use super::ledger::Ledger;
 use super::reload::Disk;
@@ -44,8 +46,8 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The thread could not be started.
-    #[error("the control thread: {0}")]
+    /// A thread could not be started.
+    #[error("a thread of the control plane: {0}")]
     Thread(std::io::Error),
 }
 
@@ -54,7 +56,7 @@ pub struct Control {
     actor: Actor,
     inbox: Inbox,
     handle: Handle,
-    watch: Watch,
+    watch: (Watch, CertWatch),
     /// Held as long as the actor runs: one daemon per state.
     lock: StateLock,
 }
@@ -78,6 +80,7 @@ impl Control {
         table: Table,
         lock: StateLock,
         metrics: Arc<ControlMetrics>,
+        certs: Arc<Store>,
     ) -> Result<(Self, Arc<Switchboard>), StartError> {
         let mut ledger = open_ledger(&lock, &table)?;
         if ledger.journal.is_ok() {
@@ -85,32 +88,28 @@ impl Control {
         }
         let past = recover::past(&mut ledger);
         let table = Arc::new(table);
-        let positions = ledger.positions(&table);
-        let ready = ledger
-            .ready_zones(&table, &positions)
-            .map_err(StartError::Misfits)?;
-        note("the sites that are new", ledger.adopt(&table));
-        note("the zones' serials", ledger.journal_zones(ready.changed));
-        note("the access of sites", ledger.read_access(&table, &table));
-        let generation = Generation(1);
-        let zones = Arc::new(ready.zones);
-        let first = Snapshot::follow(None, generation, Arc::clone(&table), &positions, zones);
+        let first = first_snapshot(&mut ledger, &table)?;
+        let generation = first.generation;
         let board = Switchboard::new(first);
 
         let (commands, obeyed) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);
         let (edits, edited) = mpsc::channel(1);
+        let (renewals, renewed) = mpsc::channel(1);
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watching = watch(file.into(), edits).map_err(|source| StartError::Watch {
             file: file.into(),
             source,
         })?;
+        let certs_watch =
+            cert_files::watch(Arc::clone(&certs), renewals).map_err(StartError::Thread)?;
         let actor = Actor {
             file: file.into(),
             table,
             generation,
             ledger,
             board: Arc::clone(&board),
+            certs,
             metrics,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
@@ -131,6 +130,7 @@ impl Control {
             commands: obeyed,
             events: taken,
             edits: edited,
+            certs: renewed,
         };
         let handle = Handle {
             commands,
@@ -141,7 +141,7 @@ impl Control {
                 actor,
                 inbox,
                 handle,
-                watch: watching,
+                watch: (watching, certs_watch),
                 lock,
             },
             board,
@@ -174,6 +174,25 @@ impl Control {
             .map_err(StartError::Thread)?;
         Ok((handle, thread))
     }
+}
+
+/// Builds what is served first: every site where the journal says it is.
+fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, StartError> {
+    let positions = ledger.positions(table);
+    let ready = ledger
+        .ready_zones(table, &positions)
+        .map_err(StartError::Misfits)?;
+    note("the sites that are new", ledger.adopt(table));
+    note("the zones' serials", ledger.journal_zones(ready.changed));
+    note("the access of sites", ledger.read_access(table, table));
+    let (table, zones) = (Arc::clone(table), Arc::new(ready.zones));
+    Ok(Snapshot::follow(
+        None,
+        Generation(1),
+        table,
+        &positions,
+        zones,
+    ))
 }
 
 /// Holds the table against the journal.

@@ -24,6 +24,9 @@ pub struct Status {
     pub flips: Vec<Arc<FlipStatus>>,
     /// Serials by zone name.
     pub zones: Vec<ZoneStatus>,
+    /// Certificates, and files that should be some.
+    #[serde(default)]
+    pub certs: Vec<CertStatus>,
 }
 
 impl Status {
@@ -36,6 +39,7 @@ impl Status {
             sites: Vec::new(),
             flips: Vec::new(),
             zones: Vec::new(),
+            certs: Vec::new(),
         }
     }
 }
@@ -72,6 +76,19 @@ pub struct ZoneStatus {
     pub name: String,
     /// The serial that is published.
     pub serial: u32,
+}
+
+/// One certificate, or a file that should be one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertStatus {
+    /// Its file without `.pem`, or its key in the table.
+    pub name: String,
+    /// The names it is for; empty when none was ever good.
+    pub names: Vec<String>,
+    /// The last second of its validity; `None` when none was ever good.
+    pub expires: Option<Timestamp>,
+    /// Why the file as it is on disk is not what answers, or that its time is over.
+    pub problem: Option<String>,
 }
 
 /// One flip, in progress or ended.

@@ -281,7 +281,7 @@ impl Actor {
     }
 
     pub(super) fn confirm(&mut self, id: FlipId) -> Option<Input> {
-        let table = Arc::clone(&self.table);
+        let (table, certs) = (Arc::clone(&self.table), Arc::clone(&self.certs));
         let running = self.flips.get_mut(&id)?;
         let sites = running
             .moves
@@ -289,7 +289,7 @@ impl Actor {
             .map(|moving| moving.planned.site.clone());
         let expected = sites.zip(running.epochs.iter().copied()).collect();
         running.spawn_answer(&self.events, async move {
-            Input::Confirmed(confirm::listeners(table, expected).await)
+            Input::Confirmed(confirm::listeners(table, certs, expected).await)
         })
     }
 

@@ -18,6 +18,9 @@ pub(super) enum Error {
     /// The client is at fault.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The certificate shown to the client is not for this host (RFC 9110 §15.5.20).
+    #[error("misdirected")]
+    Misdirected,
     /// No site has this host.
     #[error("unknown host")]
     UnknownHost,
@@ -48,6 +51,10 @@ impl Error {
     pub(super) fn answer(&self, request: &RequestHead) -> (ResponseHead, Body) {
         match self {
             Self::BadRequest(why) => plain(StatusCode::BAD_REQUEST, format!("{why}\n")),
+            Self::Misdirected => plain(
+                StatusCode::MISDIRECTED_REQUEST,
+                "The certificate of this connection is not for this name: connect anew.\n".into(),
+            ),
             Self::UnknownHost => plain(
                 StatusCode::NOT_FOUND,
                 "No site is served under this name.\n".into(),

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::switchboard::Lane;
 
+use super::client::Client;
 use super::head::{Headers, RequestHead, ResponseHead};
 
 /// The name we go by in `Via` (RFC 9110 §7.6.3).
@@ -33,7 +34,7 @@ impl RequestIds {
 pub(super) fn request(
     head: &mut RequestHead,
     host: &str,
-    client: SocketAddr,
+    client: &Client,
     lane: &Lane,
     ids: &RequestIds,
 ) {
@@ -50,11 +51,12 @@ pub(super) fn request(
         // RFC 9112 §3.2.2: an absolute target overrides the Host that came with it.
         headers.set("host", host.to_owned());
     }
-    let address = client.ip().to_canonical();
+    let address = client.address.ip().to_canonical();
+    let scheme = client.scheme();
     headers.append_to_list("x-forwarded-for", &address.to_string());
-    headers.set("x-forwarded-proto", "http");
+    headers.set("x-forwarded-proto", scheme);
     headers.set("x-forwarded-host", host.to_owned());
-    headers.append_to_list("forwarded", &forwarded(address, host));
+    headers.append_to_list("forwarded", &forwarded(address, host, scheme));
     headers.append_to_list("via", &format!("{protocol} {PSEUDONYM}"));
     if !headers.contains("x-request-id") {
         headers.push("x-request-id", ids.make());
@@ -116,10 +118,10 @@ fn takes_trailers(headers: &Headers) -> bool {
 }
 
 /// One element of `Forwarded` (RFC 7239 §4); an IPv6 address is bracketed and quoted (§6).
-fn forwarded(client: IpAddr, host: &str) -> String {
+fn forwarded(client: IpAddr, host: &str, scheme: &str) -> String {
     match client {
-        IpAddr::V4(v4) => format!("for={v4};host=\"{host}\";proto=http"),
-        IpAddr::V6(v6) => format!("for=\"[{v6}]\";host=\"{host}\";proto=http"),
+        IpAddr::V4(v4) => format!("for={v4};host=\"{host}\";proto={scheme}"),
+        IpAddr::V6(v6) => format!("for=\"[{v6}]\";host=\"{host}\";proto={scheme}"),
     }
 }
 

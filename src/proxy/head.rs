@@ -79,6 +79,7 @@ fn is(name: &[u8], wanted: &str) -> bool {
 pub(super) enum Version {
     Http10,
     Http11,
+    Http2,
 }
 
 impl Version {
@@ -87,6 +88,7 @@ impl Version {
         match self {
             Self::Http10 => "1.0",
             Self::Http11 => "1.1",
+            Self::Http2 => "2.0",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! deciding where a site is, checking origins, or names; it never imports what decides.
 //!
 //! ```text
-//!            listener ──> h1::server ──head, body──> service ──> forward ──> upstream ──> pool
+//!  listener ─(door: TLS)─> h1, h2 ──head, body──> service ──> forward ──> upstream ──> pool
 //! client <──────────────────────────────────────────  │ ▲                      │          │
 //!                                    hold, page, error┘ └── switchboard        └─> h1::client ──> origin
 //!                                    health, access         (snapshot, gates)
@@ -25,16 +25,21 @@
 
 mod access;
 mod body;
+mod client;
+mod door;
 mod error;
 mod forward;
 mod h1;
+mod h2;
 mod head;
 mod health;
 mod hold;
 mod listener;
 mod page;
 mod pool;
+mod redirect;
 mod service;
+mod stream;
 mod upstream;
 mod worker;
 
@@ -46,9 +51,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::certs::Store;
 use crate::switchboard::Switchboard;
 use crate::telemetry::http::HttpMetrics;
 
+use door::Door;
 use worker::Worker;
 
 /// How much patience and room there is for clients.
@@ -61,16 +68,20 @@ pub struct Limits {
     pub idle_for: Duration,
     /// How many connections a worker keeps open; what is over is closed as it comes.
     pub connections: usize,
+    /// How many of them may be in a TLS handshake; what is over is closed as it comes.
+    pub handshakes: usize,
 }
 
 impl Default for Limits {
     /// 15 s for a head, 75 s of idling (what nginx gives), 16,384 connections per worker (what
-    /// fits the usual limit of open files, with one to an origin for each).
+    /// fits the usual limit of open files, with one to an origin for each), 1,024 of them in
+    /// handshakes (a core signs some thousand times a second, so the last of them waits about 1 s).
     fn default() -> Self {
         Self {
             head_within: Duration::from_secs(15),
             idle_for: Duration::from_secs(75),
             connections: 16_384,
+            handshakes: 1_024,
         }
     }
 }
@@ -78,9 +89,11 @@ impl Default for Limits {
 /// Why the proxy did not start; the operator's file or machine is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An address of `listen.http` cannot be bound.
-    #[error("cannot listen on {address} (listen.http)")]
+    /// An address of `listen.http` or `listen.https` cannot be bound.
+    #[error("cannot listen on {address} ({key})")]
     Listen {
+        /// The key of the file.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the operating system said.
@@ -96,42 +109,48 @@ pub enum Error {
     },
 }
 
+/// What is listened on.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// HTTP over TLS.
+    pub https: Vec<SocketAddr>,
+    /// The certificates that answer there.
+    pub certs: Arc<Store>,
+}
+
 /// The running proxy; dropping it stops it at once, without waiting.
 #[derive(Debug)]
 pub struct Handle {
-    addresses: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
     stop: watch::Sender<Option<Instant>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Binds every address for every worker and starts the workers.
 ///
-/// Port 0 gives all workers the same free port; see [`Handle::addresses`].
+/// Port 0 gives all workers the same free port; see [`Handle::http`].
 ///
 /// # Errors
 /// An address cannot be bound, or a thread not be made; nothing is left running then.
 pub fn spawn(
-    listen: &[SocketAddr],
+    listen: &Listen,
     workers: usize,
     board: &Arc<Switchboard>,
     metrics: &HttpMetrics,
     limits: Limits,
 ) -> Result<Handle, Error> {
     let workers = workers.max(1);
-    let mut addresses = Vec::with_capacity(listen.len());
-    let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for &wanted in listen {
-        let mut address = wanted;
-        for of_worker in &mut listeners {
-            let listener = bind(address)?;
-            address = local_address(&listener, wanted)?;
-            of_worker.push(listener);
-        }
-        addresses.push(address);
-    }
+    let mut listeners: Vec<Vec<(Door, TcpListener)>> = (0..workers).map(|_| Vec::new()).collect();
+    let http = open(&Door::Plain, "listen.http", &listen.http, &mut listeners)?;
+    let door = Door::Tls(Arc::clone(&listen.certs));
+    let https = open(&door, "listen.https", &listen.https, &mut listeners)?;
     let (stop, stopped) = watch::channel(None);
     let mut handle = Handle {
-        addresses,
+        http,
+        https,
         stop,
         threads: Vec::with_capacity(workers),
     };
@@ -150,16 +169,29 @@ pub fn spawn(
     Ok(handle)
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    listener::bind(address).map_err(|source| Error::Listen { address, source })
-}
-
-fn local_address(listener: &TcpListener, wanted: SocketAddr) -> Result<SocketAddr, Error> {
-    let local = listener.local_addr();
-    local.map_err(|source| Error::Listen {
-        address: wanted,
-        source,
-    })
+/// Binds addresses for every worker; the addresses that are bound, in the same order.
+fn open(
+    door: &Door,
+    key: &'static str,
+    addresses: &[SocketAddr],
+    of_workers: &mut [Vec<(Door, TcpListener)>],
+) -> Result<Vec<SocketAddr>, Error> {
+    let mut bound = Vec::with_capacity(addresses.len());
+    for &wanted in addresses {
+        let failed = |source| Error::Listen {
+            key,
+            address: wanted,
+            source,
+        };
+        let mut address = wanted;
+        for of_worker in of_workers.iter_mut() {
+            let listener = listener::bind(address).map_err(failed)?;
+            address = listener.local_addr().map_err(failed)?;
+            of_worker.push((door.clone(), listener));
+        }
+        bound.push(address);
+    }
+    Ok(bound)
 }
 
 fn start(name: String, worker: Worker) -> Result<JoinHandle<()>, Error> {
@@ -174,9 +206,14 @@ fn start(name: String, worker: Worker) -> Result<JoinHandle<()>, Error> {
 }
 
 impl Handle {
-    /// Shows the addresses that are bound, in the order of `listen.http`.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Shows the addresses that are bound for plain HTTP, in the order of `listen.http`.
+    pub fn http(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Shows the addresses that are bound for TLS, in the order of `listen.https`.
+    pub fn https(&self) -> &[SocketAddr] {
+        &self.https
     }
 
     /// Stops accepting, lets what is in flight end until the deadline, and ends the workers.

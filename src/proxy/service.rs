@@ -7,20 +7,22 @@ use std::sync::Arc;
 use http::Method;
 use tokio::time::Instant;
 
+use crate::certs::Trust;
 use crate::site::{Access, During, Generation};
 use crate::switchboard::{Entry, Kind, Lane, Permit, Switchboard};
-use crate::table::Site;
+use crate::table::{Redirect, Site};
 use crate::telemetry::http::HttpShard;
 
 use super::access::Record;
 use super::body::Body;
+use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead};
 use super::page::Why;
 use super::pool::Pools;
 use super::upstream::{NoAnswer, Upstream};
-use super::{health, hold};
+use super::{health, hold, redirect};
 
 /// What serves the requests of one worker.
 pub(super) struct Service {
@@ -35,13 +37,18 @@ struct Found {
     access: Access,
     lane: Option<Arc<Lane>>,
     generation: Generation,
+    https_port: Option<u16>,
 }
 
 impl Service {
     pub(super) fn new(board: Arc<Switchboard>, pools: Rc<Pools>, shard: Arc<HttpShard>) -> Self {
         Self {
             board,
-            upstream: Upstream { pools, shard },
+            upstream: Upstream {
+                pools,
+                trust: Trust::default(),
+                shard,
+            },
             ids: RequestIds::default(),
         }
     }
@@ -53,7 +60,7 @@ impl Service {
     /// the permit.
     pub(super) async fn answer(
         &self,
-        client: SocketAddr,
+        client: &Client,
         mut head: RequestHead,
         body: Body,
         record: &mut Record,
@@ -71,7 +78,7 @@ impl Service {
 
     async fn route(
         &self,
-        client: SocketAddr,
+        client: &Client,
         head: &mut RequestHead,
         body: Body,
         record: &mut Record,
@@ -80,8 +87,11 @@ impl Service {
             return Err(Error::NotImplemented);
         }
         let host = host(head)?;
+        client
+            .may_ask(without_port(&host))
+            .map_err(|Misdirected| Error::Misdirected)?;
         let kind = kind(head);
-        let (found, lane, permit) = match self.admit(&host, head, kind, record).await? {
+        let (found, lane, permit) = match self.admit(client, &host, head, kind, record).await? {
             Admission::Itself(answer) => return Ok(answer),
             Admission::To(found, lane, permit) => (found, lane, permit),
         };
@@ -100,6 +110,7 @@ impl Service {
     /// Finds the lane of a request and gets it in, or says why not.
     async fn admit(
         &self,
+        client: &Client,
         host: &str,
         head: &RequestHead,
         kind: Kind,
@@ -117,6 +128,10 @@ impl Service {
                     lane,
                     found.generation,
                 )));
+            }
+            if found.site.redirect == Redirect::Https && !client.is_tls() {
+                let answer = redirect::to_https(host, head, found.https_port);
+                return Ok(Admission::Itself(answer));
             }
             found.permits(kind)?;
             let Some(lane) = found.lane.clone() else {
@@ -154,6 +169,7 @@ impl Service {
             access: route.access(),
             lane: route.view.lane.clone(),
             generation: snapshot.generation,
+            https_port: snapshot.table.listen.https.first().map(SocketAddr::port),
         })
     }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::certs::Trust;
 use crate::switchboard::{Kind, Lane, Permit};
 use crate::table::{OriginAddr, Timeouts};
 use crate::telemetry::http::HttpShard;
@@ -12,10 +13,13 @@ use super::body::Body;
 use super::h1::client::{Failure, Line};
 use super::head::{RequestHead, ResponseHead};
 use super::pool::Pools;
+use super::stream::Stream;
 
 /// What a worker reaches origins with.
 pub(super) struct Upstream {
     pub(super) pools: Rc<Pools>,
+    /// How `https://` origins are checked.
+    pub(super) trust: Trust,
     pub(super) shard: Arc<HttpShard>,
 }
 
@@ -131,7 +135,10 @@ impl Upstream {
         origin: &OriginAddr,
         timeouts: &Timeouts,
     ) -> Result<Line, NoAnswer> {
-        let line = Line::connect(origin, self.pools.home(lane, origin));
+        let line = async {
+            let stream = Stream::connect(origin, &self.trust).await?;
+            Line::begin(stream, self.pools.home(lane, origin)).await
+        };
         // Every arm may be dropped: a connection half made is closed with its future.
         let line = tokio::select! {
             biased;

@@ -14,7 +14,7 @@ use crate::switchboard::{Confirms, Switchboard};
 use crate::telemetry::http::HttpShard;
 
 use super::Limits;
-use super::h1::server;
+use super::door::{Door, Greeter};
 use super::listener::{Connections, accept};
 use super::pool::Pools;
 use super::service::Service;
@@ -24,7 +24,7 @@ const STOP_POLL: Duration = Duration::from_millis(10);
 
 /// Everything a worker is given.
 pub(super) struct Worker {
-    pub(super) listeners: Vec<TcpListener>,
+    pub(super) listeners: Vec<(Door, TcpListener)>,
     pub(super) board: Arc<Switchboard>,
     pub(super) confirms: Confirms,
     pub(super) shard: Arc<HttpShard>,
@@ -52,19 +52,20 @@ impl Worker {
         spawn_local(confirm(Rc::clone(&pools), self.confirms));
         let tidied = Rc::clone(&pools);
         spawn_local(async move { tidied.keep_tidy().await });
-        let connections = Connections::new(self.limits.connections, self.shard);
+        let connections = Connections::new(self.limits.connections, Arc::clone(&self.shard));
         let (end, ending) = watch::channel(false);
+        let greeter = Rc::new(Greeter::new(service, self.limits, self.shard, ending));
         let mut accepting = Vec::new();
-        for listener in self.listeners {
-            let (service, ending, limits) = (Rc::clone(&service), ending.clone(), self.limits);
+        for (door, listener) in self.listeners {
+            let greeter = Rc::clone(&greeter);
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => accepting.push(spawn_local(accept(
                     listener,
                     Rc::clone(&connections),
                     move |stream, client, place| {
-                        let (service, ending) = (Rc::clone(&service), ending.clone());
+                        let (greeter, door) = (Rc::clone(&greeter), door.clone());
                         spawn_local(async move {
-                            server::serve(service, stream, client, limits, ending).await;
+                            greeter.greet(&door, stream, client).await;
                             drop(place);
                         });
                     },

@@ -41,7 +41,7 @@ impl Diff {
         let removed = only_in(old, new);
         Self {
             words,
-            rest: old.dns != new.dns || old.sites != new.sites,
+            rest: old.dns != new.dns || old.sites != new.sites || old.certs != new.certs,
             added,
             removed,
             restart: restart(old, new, path, text),
@@ -64,6 +64,7 @@ fn only_in(one: &Table, other: &Table) -> Vec<SiteName> {
 fn restart(old: &Table, new: &Table, path: &Path, text: &str) -> Vec<Diagnostic> {
     let changed = [
         ("listen.http", old.listen.http != new.listen.http),
+        ("listen.https", old.listen.https != new.listen.https),
         ("listen.dns", old.listen.dns != new.listen.dns),
         ("listen.admin", old.listen.admin != new.listen.admin),
         ("state", old.state != new.state),

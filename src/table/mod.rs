@@ -44,8 +44,9 @@ pub use edit::{EditError, active_word, splice_active};
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
-    Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, OriginAddr, PathRule,
-    Preflight, ReadFile, Side, Site, Table, Timeouts, Words, ZoneTable,
+    CertFiles, Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, OriginAddr,
+    OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts, Words,
+    ZoneTable,
 };
 
 impl Table {

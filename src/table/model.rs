@@ -20,6 +20,8 @@ pub struct Table {
     pub listen: Listen,
     /// The directory of the journal, absolute or relative to the working directory.
     pub state: PathBuf,
+    /// The directory of certificates, absolute or relative to the working directory.
+    pub certs: PathBuf,
     /// What is said by DNS.
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
@@ -37,6 +39,8 @@ pub struct Table {
 pub struct Listen {
     /// Plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// HTTP over TLS.
+    pub https: Vec<SocketAddr>,
     /// DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// The read-only admin API and `/metrics`; the unix socket is always there too.
@@ -88,6 +92,10 @@ pub struct Site {
     pub name: SiteName,
     /// Host names, lower case without port or final dot; never empty; the first is canonical.
     pub hosts: Vec<String>,
+    /// A certificate of its own; its SANs in the folder of all decide otherwise.
+    pub tls: Option<CertFiles>,
+    /// What becomes of requests that come without TLS.
+    pub redirect: Redirect,
     /// Its sides, at least one, in the order of the file.
     pub sides: Vec<Side>,
     /// DNS names that answer with an address of the active side.
@@ -127,15 +135,45 @@ pub struct Side {
     pub names: BTreeMap<String, IpAddr>,
 }
 
+/// `redirect:` what becomes of requests that come without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirect {
+    /// They are served like all others.
+    #[default]
+    Never,
+    /// They are sent to the same place over TLS.
+    Https,
+}
+
+/// The files of a certificate and its key; only `certs` reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertFiles {
+    /// The chain, the site's own certificate first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Whom an origin is believed to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginTls {
+    /// The authorities that may vouch for it, in PEM.
+    pub ca: LoadedFile,
+    /// The name that its certificate must be for; the host of its address when left out.
+    pub server_name: Option<String>,
+}
+
 /// The address of an origin server.
 ///
 /// A host name is looked up when a connection is made; an address needs no look-up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginAddr {
     /// A host name or an IP address without brackets.
     pub host: String,
     /// The TCP port.
     pub port: u16,
+    /// How it is checked; `None` for plain HTTP.
+    pub tls: Option<Arc<OriginTls>>,
 }
 
 impl OriginAddr {
@@ -147,11 +185,17 @@ impl OriginAddr {
             format!("{}:{}", self.host, self.port)
         }
     }
+
+    /// Tells whether two are one server, however each is spoken to.
+    pub fn is_at(&self, other: &Self) -> bool {
+        self.port == other.port && self.host == other.host
+    }
 }
 
 impl std::fmt::Display for OriginAddr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}", self.authority())
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
     }
 }
 

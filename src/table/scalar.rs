@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::site::UnknownWord;
 
 use super::diagnostic::did_you_mean;
-use super::model::OriginAddr;
 use super::schema::Wrong;
 
 /// Reads `50ms`, `30s`, `5m` or `1h`, within bounds.
@@ -178,17 +177,34 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
-/// Reads `http://host:port`; the port is 80 when left out (RFC 9110 §4.2.1).
-pub(super) fn origin(text: &str) -> Result<OriginAddr, Wrong> {
+/// An origin as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// It begins with `https`.
+    pub(super) is_tls: bool,
+}
+
+/// Reads `http://host:port` or `https://host:port`; the port is 80 or 443 when left out
+/// (RFC 9110 §4.2.1, §4.2.2).
+pub(super) fn origin(text: &str) -> Result<Origin, Wrong> {
     let wrong = |remedy: String| Err(Wrong::new(format!("`{text}` is no origin"), remedy));
-    let Some(authority) = text.strip_prefix("http://") else {
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let host = rest.split('/').next().unwrap_or_default();
-        return wrong(format!("write `http://{host}`"));
+    let (scheme, default_port, authority) = match text.split_once("://") {
+        Some((scheme @ "http", rest)) => (scheme, 80, rest),
+        Some((scheme @ "https", rest)) => (scheme, 443, rest),
+        Some((_, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            return wrong(format!("write `http://{host}`"));
+        }
+        None => {
+            let host = text.split('/').next().unwrap_or_default();
+            return wrong(format!("write `http://{host}`"));
+        }
     };
     if let Some(end) = authority.find(['/', '?', '#']) {
         let host = &authority[..end];
-        return wrong(format!("write `http://{host}`, without a path"));
+        return wrong(format!("write `{scheme}://{host}`, without a path"));
     }
     if authority.contains('@') {
         return wrong("write it without a user name".to_owned());
@@ -197,7 +213,7 @@ pub(super) fn origin(text: &str) -> Result<OriginAddr, Wrong> {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let port = match port.map_or(Ok(80), str::parse) {
+    let port = match port.map_or(Ok(default_port), str::parse) {
         Ok(port) if port != 0 => port,
         _ => return wrong("write a port from 1 to 65535".to_owned()),
     };
@@ -205,7 +221,8 @@ pub(super) fn origin(text: &str) -> Result<OriginAddr, Wrong> {
         message: format!("`{text}` is no origin"),
         ..wrong
     })?;
-    Ok(OriginAddr { host, port })
+    let is_tls = scheme == "https";
+    Ok(Origin { host, port, is_tls })
 }
 
 fn origin_host(host: &str) -> Result<String, Wrong> {
@@ -286,18 +303,22 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_plain_http_and_have_no_path() {
-        let shown = |text: &str| origin(text).ok().map(|origin| origin.to_string());
-        for (text, whole) in [
-            ("http://127.0.0.1:9101", "http://127.0.0.1:9101"),
-            ("http://web1", "http://web1:80"),
-            ("http://[::1]:81", "http://[::1]:81"),
-            ("http://[::1]", "http://[::1]:80"),
+    fn origins_are_http_or_https_and_have_no_path() {
+        let shown = |text: &str| origin(text).ok();
+        for (text, host, port, is_tls) in [
+            ("http://127.0.0.1:9101", "127.0.0.1", 9101, false),
+            ("http://web1", "web1", 80, false),
+            ("http://[::1]:81", "::1", 81, false),
+            ("https://[::1]", "::1", 443, true),
+            ("https://web1:8443", "web1", 8443, true),
         ] {
-            assert_eq!(shown(text).as_deref(), Some(whole), "{text}");
+            let host = host.to_owned();
+            let whole = Origin { host, port, is_tls };
+            assert_eq!(shown(text), Some(whole), "{text}");
         }
         for text in [
-            "https://a",
+            "ftp://a",
+            "https://a/",
             "a:80",
             "http://a/",
             "http://a/b",

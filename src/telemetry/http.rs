@@ -73,6 +73,31 @@ enum Family {
     StaleEpoch,
     ClosedTwice,
     ConnectionsRefused,
+    Handshakes,
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// The client is in.
+    Done,
+    /// The two did not agree, or the client left.
+    Failed,
+    /// It took too long.
+    Timeout,
+    /// Too many others were in one.
+    Refused,
+}
+
+impl Handshake {
+    fn result(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +161,11 @@ impl HttpShard {
     /// Counts a client connection refused because the limit was reached.
     pub fn connection_refused(&self) {
         self.event(Family::ConnectionsRefused, &[]);
+    }
+
+    /// Counts a TLS handshake with a client.
+    pub fn handshake(&self, ended: Handshake) {
+        self.event(Family::Handshakes, &[ended.result()]);
     }
 
     /// Notes how many client connections are open.
@@ -235,13 +265,14 @@ const CONNECTIONS: Declared = (
 );
 
 impl Family {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Connects,
         Self::UpstreamErrors,
         Self::HoldEvicted,
         Self::StaleEpoch,
         Self::ClosedTwice,
         Self::ConnectionsRefused,
+        Self::Handshakes,
     ];
 
     fn declared(self) -> Declared {
@@ -275,6 +306,11 @@ impl Family {
                 names::HTTP_CONNECTIONS_REFUSED_TOTAL,
                 "Client connections refused because the limit was reached.",
                 &[],
+            ),
+            Self::Handshakes => (
+                names::TLS_HANDSHAKES_TOTAL,
+                "TLS handshakes with clients.",
+                &["result"],
             ),
         }
     }

@@ -10,6 +10,8 @@ pub const HTTP_REQUESTS_IN_FLIGHT: &str = "pointsman_http_requests_in_flight";
 pub const HTTP_CONNECTIONS: &str = "pointsman_http_connections";
 /// Client connections refused because the limit was reached.
 pub const HTTP_CONNECTIONS_REFUSED_TOTAL: &str = "pointsman_http_connections_refused_total";
+/// TLS handshakes with clients; label `result`.
+pub const TLS_HANDSHAKES_TOTAL: &str = "pointsman_tls_handshakes_total";
 /// Exchanges with an origin that failed; labels `site`, `side`, `reason`.
 pub const UPSTREAM_ERRORS_TOTAL: &str = "pointsman_upstream_errors_total";
 /// Connections made to origins; labels `site`, `side`.
@@ -35,6 +37,10 @@ pub const SITE_ACTIVE: &str = "pointsman_site_active";
 pub const SITE_DIVERGED: &str = "pointsman_site_diverged";
 /// 1 when the file on disk is what is served.
 pub const TABLE_LAST_RELOAD_SUCCESSFUL: &str = "pointsman_table_last_reload_successful";
+/// The last second of a certificate's validity, since the Unix epoch; label `cert`.
+pub const CERT_EXPIRY_TIMESTAMP_SECONDS: &str = "pointsman_cert_expiry_timestamp_seconds";
+/// 1 when the file of a certificate is what answers, 0 when it has a problem; label `cert`.
+pub const CERT_LAST_RELOAD_SUCCESSFUL: &str = "pointsman_cert_last_reload_successful";
 /// Counts the loaded tables.
 pub const TABLE_GENERATION: &str = "pointsman_table_generation";
 

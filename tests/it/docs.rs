@@ -30,14 +30,24 @@ struct Section {
     examples: Vec<Value>,
 }
 
-/// Files that an example names: a zone file is empty of records, a page is a page.
+/// Files that an example names: a zone file is empty of records, a page is a page, and so on.
 struct NamedFiles;
 
 impl ReadFile for NamedFiles {
     fn read(&self, path: &Path) -> std::io::Result<String> {
-        let html = path.extension().is_some_and(|end| end == "html");
-        Ok(if html { "<html></html>" } else { "" }.into())
+        let kind = path.extension().and_then(|end| end.to_str());
+        Ok(match kind {
+            Some("html") => "<html></html>".into(),
+            Some("crt") => some_authority(),
+            _ => String::new(),
+        })
     }
+}
+
+/// An authority that nobody knows, in PEM.
+fn some_authority() -> String {
+    let made = rcgen::generate_simple_self_signed(vec!["ca.example".into()]);
+    made.unwrap().cert.pem()
 }
 
 #[test]

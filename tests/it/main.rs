@@ -26,6 +26,7 @@ mod reload;
 mod support;
 mod systemd;
 mod table;
+mod tls;
 mod watch;
 mod words;
 mod zone;

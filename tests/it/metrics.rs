@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::daemon::{OneSite, Place};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
+use crate::tls;
 
 /// A metric as the page or a scrape describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +57,12 @@ fn a_running_daemon_shows_the_metrics_as_they_are_explained_and_promtool_finds_n
 
     let text = scrape(&stage.place);
 
-    assert_eq!(scraped(&text), explained(&read("docs/metrics.md")));
+    let mut seen = scraped(&text);
+    // What is counted of TLS shows where there is a certificate and somebody has come.
+    let (place, _origins, _daemon) = tls::serve("");
+    assert_eq!(tls::curl(&place, "site.pem", tls::HOST, &[]).1, "live");
+    seen.extend(scraped(&scrape(&place)));
+    assert_eq!(seen, explained(&read("docs/metrics.md")));
     let (ok, said) = promtool_check(&text);
     assert!(ok && said.is_empty(), "{said}");
 }

@@ -245,6 +245,7 @@ fn an_origin_that_is_down_is_passed_over_and_all_down_is_502() {
     let dead = pointsman::table::OriginAddr {
         host: address.ip().to_string(),
         port: address.port(),
+        tls: None,
     };
     let both = dead.clone();
     let track = Track::lay_with("20.12", Limits::default(), |site, _| {
@@ -347,6 +348,7 @@ fn a_client_that_does_not_ask_is_sent_away() {
         head_within: Duration::from_millis(50),
         idle_for: Duration::from_millis(50),
         connections: 2,
+        ..Limits::default()
     };
     let track = Track::lay_with("20.25", limits, |_, _| {});
     let mut slow = track.client();
@@ -417,8 +419,13 @@ fn a_busy_address_is_an_error_that_names_it() {
     let track = Track::lay("20.29");
     let metrics =
         pointsman::telemetry::http::HttpMetrics::register(&prometheus::Registry::new()).unwrap();
-    let error = pointsman::proxy::spawn(&[address], 1, &track.board, &metrics, Limits::default())
-        .unwrap_err();
+    let listen = pointsman::proxy::Listen {
+        http: vec![address],
+        https: Vec::new(),
+        certs: pointsman::certs::Store::empty().unwrap(),
+    };
+    let error =
+        pointsman::proxy::spawn(&listen, 1, &track.board, &metrics, Limits::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("cannot listen on {address} (listen.http)")

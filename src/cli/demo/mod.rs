@@ -13,6 +13,7 @@
 //! A crash leaves the state directory of the file, as `run` does. Tests: `tests/it/demo.rs` when
 //! the parts are joined, and the ends of `origins.rs` and `narrate.rs`.
 
+mod issue;
 mod narrate;
 mod origins;
 mod pages;
@@ -51,6 +52,7 @@ pub(super) async fn demo(args: Args) -> anyhow::Result<Exit> {
         Err(error) => return Ok(failed(error)),
     };
     let table = Table::clone(app.table());
+    issue::if_missing(&table)?;
     let origins = Origins::start(&table)?;
     let running = match app.spawn() {
         Ok(running) => running,
@@ -73,7 +75,7 @@ pub(super) async fn demo(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Settled)
 }
 
-/// The addresses, and three commands that show what this is.
+/// The addresses, and a few commands that show what this is.
 fn things_to_try(file: &Path, table: &Table, addresses: &Addresses) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -95,6 +97,9 @@ fn write_things(
     for address in &addresses.http {
         writeln!(text, "  HTTP   http://{address}")?;
     }
+    for address in &addresses.https {
+        writeln!(text, "  HTTPS  https://{address}  (HTTP/2 too)")?;
+    }
     for address in &addresses.dns {
         writeln!(text, "  DNS    {address} (UDP and TCP)")?;
     }
@@ -106,7 +111,7 @@ fn write_things(
     }
     writeln!(text, "  socket {}", addresses.socket.display())?;
     if let Some(site) = table.sites.first() {
-        writeln!(text, "\nThree things to try, in another terminal:")?;
+        writeln!(text, "\nThings to try, in another terminal:")?;
         for (number, command) in (1..).zip(commands(file, table, site, addresses)) {
             writeln!(text, "  {number}. {command}")?;
         }
@@ -117,7 +122,7 @@ fn write_things(
             .unwrap_or_else(|| "pointsman".into());
         writeln!(
             text,
-            "     then the first two again; the way back: {program} flip {name}"
+            "     then the others again; the way back: {program} flip {name}"
         )?;
     }
     writeln!(text, "\nCtrl-C ends it. What happens to the sites:")
@@ -127,6 +132,12 @@ fn commands(file: &Path, table: &Table, site: &Site, addresses: &Addresses) -> V
     let curl = addresses.http.first().map(|http| {
         let host = &site.hosts[0];
         format!("curl -H 'Host: {host}' http://{http}/")
+    });
+    let https = addresses.https.first().zip(issue::authority(table));
+    let https = https.map(|(https, authority)| {
+        let (host, port) = (&site.hosts[0], https.port());
+        let (ca, ip) = (authority.display(), https.ip());
+        format!("curl --cacert {ca} --resolve {host}:{port}:{ip} https://{host}:{port}/")
     });
     let dig = addresses.dns.first().map(|dns| {
         let names = site.hosts.first().into_iter();
@@ -138,7 +149,7 @@ fn commands(file: &Path, table: &Table, site: &Site, addresses: &Addresses) -> V
         let (server, port) = (dns.ip(), dns.port());
         format!("dig @{server} -p {port} +noall +answer {}", asked.join(" "))
     });
-    [curl, dig, sed(file, site, table)]
+    [curl, https, dig, sed(file, site, table)]
         .into_iter()
         .flatten()
         .collect()

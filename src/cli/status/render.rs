@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::admin::{SiteView, StatusView};
-use crate::control::{FlipStatus, Outcome, SiteStatus};
+use crate::control::{CertStatus, FlipStatus, Outcome, SiteStatus};
 use crate::site::SideName;
 
 use super::super::clock::time_of_day;
 use super::super::words;
+
+/// A certificate that is valid for less than this is shown: whatever renews it has failed by then.
+const EXPIRY_NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// The width that every terminal has.
 const COLUMNS: usize = 80;
@@ -25,6 +28,9 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
             status.file
         );
     }
+    for cert in &status.certs {
+        text += &certificate(cert, now);
+    }
     text += &site_rows(status);
     let running = status.flips.iter().filter(|flip| flip.outcome.is_none());
     for flip in running {
@@ -37,6 +43,18 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &ended_flip(flip, outcome);
     }
     text
+}
+
+/// What is wrong with a certificate, or soon will be; nothing for one that is well.
+fn certificate(cert: &CertStatus, now: Timestamp) -> String {
+    let problem = match (&cert.problem, cert.expires) {
+        (Some(problem), _) => problem.clone(),
+        (None, Some(expires)) if expires.duration_since(now) < EXPIRY_NEAR => {
+            format!("it expires on {expires}: renew it")
+        }
+        (None, _) => return String::new(),
+    };
+    format!("CERTIFICATE {}:\n{}\n", cert.name, indented(&problem))
 }
 
 fn site_rows(status: &StatusView) -> String {
@@ -224,6 +242,7 @@ mod tests {
             sites,
             flips: Vec::new(),
             zones: Vec::new(),
+            certs: Vec::new(),
         }
     }
 
@@ -249,6 +268,34 @@ mod tests {
         assert!(text.contains("observations: 500 instead of 200"), "{text}");
         assert!(text.contains("pointsman flip ispot --to backup"), "{text}");
         assert!(text.contains("write  active: live"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_is_shown_when_it_is_bad_or_soon_over() {
+        let mut status = status(vec![site("ispot")]);
+        let cert = |name: &str, hours, problem: Option<&str>| CertStatus {
+            name: name.into(),
+            names: Vec::new(),
+            expires: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)),
+            problem: problem.map(str::to_owned),
+        };
+        status.certs = vec![
+            cert("fine", 24 * 15, None),
+            cert("near", 24 * 13, None),
+            cert("bad", 24 * 90, Some("its key does not fit")),
+        ];
+
+        let text = table(&status, Timestamp::UNIX_EPOCH);
+
+        assert!(!text.contains("fine"), "{text}");
+        assert!(
+            text.contains("CERTIFICATE near:\n  it expires on 1970-01-14"),
+            "{text}"
+        );
+        assert!(
+            text.contains("CERTIFICATE bad:\n  its key does not fit"),
+            "{text}"
+        );
     }
 
     #[test]

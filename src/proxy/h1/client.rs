@@ -15,14 +15,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::proxy::body::{Body, BodyError, Chunks};
 use crate::proxy::head::{RequestHead, ResponseHead};
 use crate::proxy::pool::Home;
+use crate::proxy::stream::Stream;
 use crate::switchboard::Permit;
-use crate::table::OriginAddr;
 
 use super::convert::{self, Outgoing, Progress, poll_data};
 
@@ -45,7 +44,7 @@ pub(in crate::proxy) struct Line {
 /// What the connection's task and its [`Line`] share.
 pub(in crate::proxy) struct Wire {
     // The order matters: dropped as a whole, the socket goes before the permit.
-    connection: RefCell<Option<Connection<TokioIo<TcpStream>, Outgoing>>>,
+    connection: RefCell<Option<Connection<TokioIo<Stream>, Outgoing>>>,
     permit: RefCell<Option<Rc<Permit>>>,
     cut: Cell<bool>,
 }
@@ -95,13 +94,8 @@ pub(in crate::proxy) enum Failure {
 }
 
 impl Line {
-    /// Connects to an origin; a host name is looked up by the system's resolver.
-    pub(in crate::proxy) async fn connect(
-        origin: &OriginAddr,
-        home: Rc<Home>,
-    ) -> std::io::Result<Self> {
-        let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
-        stream.set_nodelay(true)?;
+    /// Begins to speak on a connection to an origin.
+    pub(in crate::proxy) async fn begin(stream: Stream, home: Rc<Home>) -> std::io::Result<Self> {
         let (sender, connection) = Builder::new()
             .max_buf_size(BUFFER_MAX)
             .handshake(TokioIo::new(stream))
@@ -277,12 +271,15 @@ mod tests {
     use std::sync::Arc;
 
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
 
     use super::*;
+    use crate::certs::Trust;
     use crate::proxy::head::{Headers, Version};
     use crate::proxy::pool::Pools;
     use crate::site::{Epoch, SideName, SiteName};
     use crate::switchboard::{Gates, Lane};
+    use crate::table::OriginAddr;
 
     #[test]
     fn a_body_comes_back_when_the_origin_was_gone_before_the_first_byte() -> std::io::Result<()> {
@@ -295,6 +292,7 @@ mod tests {
             let origin = OriginAddr {
                 host: address.ip().to_string(),
                 port: address.port(),
+                tls: None,
             };
             let lane = Lane {
                 site: SiteName::new("ispot"),
@@ -304,7 +302,8 @@ mod tests {
                 gates: Arc::new(Gates::default()),
             };
             let pools = Rc::new(Pools::default());
-            let line = Line::connect(&origin, pools.home(&lane, &origin)).await?;
+            let stream = Stream::connect(&origin, &Trust::default()).await?;
+            let line = Line::begin(stream, pools.home(&lane, &origin)).await?;
             let (peer, _) = listener.accept()?;
             let mut bell = TcpStream::connect(address).await?;
             let (mut ringer, _) = listener.accept()?;

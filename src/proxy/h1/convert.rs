@@ -47,7 +47,7 @@ pub(super) fn response_head<B>(response: &hyper::Response<B>) -> ResponseHead {
 }
 
 /// Copies the fields into one buffer that all names and values are slices of.
-fn headers(fields: &HeaderMap) -> Headers {
+pub(in crate::proxy) fn headers(fields: &HeaderMap) -> Headers {
     let sizes = fields.iter().map(|(n, v)| n.as_str().len() + v.len());
     let mut buffer = BytesMut::with_capacity(sizes.sum());
     let mut headers = Headers::with_capacity(fields.len() + 8);
@@ -61,7 +61,7 @@ fn headers(fields: &HeaderMap) -> Headers {
 }
 
 /// Gives fields to hyper; one that HTTP does not allow is left out, and cannot come from a peer.
-fn fields(headers: &Headers) -> HeaderMap {
+pub(in crate::proxy) fn fields(headers: &Headers) -> HeaderMap {
     let mut fields = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter() {
         let name = HeaderName::from_bytes(name);
@@ -142,7 +142,7 @@ impl Drop for ClientBody {
 }
 
 /// Asks for the next data frame; trailers are dropped (RFC 9110 §6.5.1 lets a proxy do so).
-pub(super) fn poll_data(
+pub(in crate::proxy) fn poll_data(
     incoming: &mut Incoming,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes, hyper::Error>>> {
@@ -256,7 +256,7 @@ impl Drop for Served {
     }
 }
 
-fn hint(body: &Body) -> SizeHint {
+pub(in crate::proxy) fn hint(body: &Body) -> SizeHint {
     body.exact_size()
         .map_or_else(SizeHint::default, SizeHint::with_exact)
 }

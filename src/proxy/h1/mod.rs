@@ -14,5 +14,5 @@
 //! behind. Tests: `proxy` in `tests/it`.
 
 pub(super) mod client;
-mod convert;
+pub(super) mod convert;
 pub(super) mod server;

@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -16,15 +15,16 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::proxy::Limits;
 use crate::proxy::access::Record;
+use crate::proxy::client::Client;
 use crate::proxy::error::Error;
 use crate::proxy::head::{Headers, RequestHead, Version};
 use crate::proxy::service::Service;
+use crate::proxy::stream::Stream;
 
 use super::convert::{self, ClientBody, Served};
 
@@ -37,24 +37,31 @@ const BUFFER_MAX: usize = 256 * 1024;
 /// Dropping the future closes the connection and gives up what is in flight on it.
 pub(in crate::proxy) async fn serve(
     service: Rc<Service>,
-    stream: TcpStream,
-    client: SocketAddr,
+    stream: Stream,
+    client: Client,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let activity = Rc::new(Activity::new());
+    let activity = Rc::new(Activity::new(client.since));
     let io = ClientIo {
         stream,
         activity: Rc::clone(&activity),
     };
     let answering = Rc::clone(&activity);
+    let address = client.address;
+    let client = Rc::new(client);
     let connection = Builder::new()
         .max_buf_size(BUFFER_MAX)
         .header_read_timeout(None)
         .serve_connection(
             TokioIo::new(io),
             service_fn(move |request| {
-                answer(Rc::clone(&service), client, Rc::clone(&answering), request)
+                answer(
+                    Rc::clone(&service),
+                    Rc::clone(&client),
+                    Rc::clone(&answering),
+                    request,
+                )
             }),
         );
     let mut connection = pin!(connection);
@@ -66,12 +73,12 @@ pub(in crate::proxy) async fn serve(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(%client, %error, "client connection ended");
+                    tracing::debug!(client = %address, %error, "client connection ended");
                 }
                 return;
             }
             what = overdue.as_mut() => {
-                tracing::debug!(%client, what, "client connection closed");
+                tracing::debug!(client = %address, what, "client connection closed");
                 return;
             }
             _ = stop.wait_for(|&stop| stop), if !stopping => {
@@ -84,7 +91,7 @@ pub(in crate::proxy) async fn serve(
 
 async fn answer(
     service: Rc<Service>,
-    client: SocketAddr,
+    client: Rc<Client>,
     activity: Rc<Activity>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Served>, Infallible> {
@@ -95,12 +102,12 @@ async fn answer(
         Ok(head) => (head, None),
         Err(why) => (unreadable(), Some(Error::BadRequest(why))),
     };
-    let mut record = Record::begin(&service.upstream.shard, client, &head);
+    let mut record = Record::begin(&service.upstream.shard, client.address, &head);
     // RFC 9112 §6.1: a request with two lengths must be the last on its connection. hyper goes by
     // Transfer-Encoding alone and hides that there was a Content-Length, so every chunked one is.
     let is_last = refused.is_some() || head.headers.contains("transfer-encoding");
     let (mut head, body) = match refused {
-        None => service.answer(client, head, body, &mut record).await,
+        None => service.answer(&client, head, body, &mut record).await,
         Some(error) => {
             let answer = error.answer(&head);
             record.answered(answer.0.status);
@@ -150,10 +157,10 @@ enum State {
 }
 
 impl Activity {
-    fn new() -> Self {
+    fn new(since: Instant) -> Self {
         Self {
-            // Who has just connected is expected to ask.
-            state: Cell::new(State::Head(Instant::now())),
+            // Who has connected is expected to ask.
+            state: Cell::new(State::Head(since)),
             blocked: Cell::new(None),
             reading: Cell::new(None),
         }
@@ -226,7 +233,7 @@ fn note(since: &Cell<Option<Instant>>, waits: bool) {
 
 /// A client's socket, with an eye on what moves.
 struct ClientIo {
-    stream: TcpStream,
+    stream: Stream,
     activity: Rc<Activity>,
 }
 

@@ -11,7 +11,10 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) const LISTENER: Form = form("`ip:port`", r"^(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}$");
 pub(super) const ADDRESS: Form = form("IP address", r"^[0-9A-Fa-f:.]+$");
-pub(super) const ORIGIN: Form = form("`http://host:port`", r"^http://[^/?#@]+$");
+pub(super) const ORIGIN: Form = form(
+    "`http://host:port` or `https://host:port`",
+    r"^https?://[^/?#@]+$",
+);
 pub(super) const HOST: Form = form("host name", r"^[A-Za-z0-9.-]+$");
 pub(super) const FILE: Form = form("path of a file", r".");
 pub(super) const FOLDER: Form = form("path of a folder", r".");

@@ -25,6 +25,12 @@ pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
         "The folder of the journal and the socket; a change needs a restart.",
     ),
     key(
+        "certs",
+        Shape::Form(&FOLDER),
+        Need::Default("certs"),
+        "The folder of certificates, `NAME.pem` with `NAME.key.pem`; their names decide who answers.",
+    ),
+    key(
         "dns",
         Shape::Keys(DNS),
         Need::LeftOut("no zones"),
@@ -50,6 +56,15 @@ const LISTEN: &[Key] = &[
         },
         Need::Required,
         "Plain HTTP.",
+    ),
+    key(
+        "https",
+        Shape::List {
+            of: &Shape::Form(&LISTENER),
+            least: 0,
+        },
+        Need::LeftOut("no TLS"),
+        "HTTP/2 and HTTP/1.1 over TLS 1.2 and 1.3.",
     ),
     key(
         "dns",

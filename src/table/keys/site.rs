@@ -3,8 +3,8 @@
 use crate::site::Access;
 
 use super::form::{
-    A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE, between,
-    key,
+    A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FILE, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE,
+    between, key,
 };
 use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, TIMEOUTS};
 use super::{Key, Need, Shape};
@@ -37,6 +37,18 @@ pub(super) const SITE: &[Key] = &[
         Shape::Text,
         Need::LeftOut("none"),
         "Why `active` was edited, for the journal; at most 1000 letters.",
+    ),
+    key(
+        "tls",
+        Shape::Keys(TLS),
+        Need::LeftOut("one of the folder `certs`"),
+        "A certificate of the site's own.",
+    ),
+    key(
+        "redirect",
+        Shape::Words(&["https"]),
+        Need::LeftOut("they are served"),
+        "Where requests without TLS are sent, with status 308.",
     ),
     key(
         "sides",
@@ -91,6 +103,36 @@ pub(super) const SITE: &[Key] = &[
     ),
 ];
 
+const TLS: &[Key] = &[
+    key(
+        "cert",
+        Shape::Form(&FILE),
+        Need::Required,
+        "The chain in PEM, the site's own certificate first.",
+    ),
+    key(
+        "key",
+        Shape::Form(&FILE),
+        Need::Required,
+        "The private key in PEM.",
+    ),
+];
+
+const ORIGIN_TLS: &[Key] = &[
+    key(
+        "ca",
+        Shape::Form(&FILE),
+        Need::Required,
+        "The authorities that may vouch for the origins, in PEM.",
+    ),
+    key(
+        "server_name",
+        Shape::Form(&HOST),
+        Need::LeftOut("the host of the origin"),
+        "The name that their certificate must be for.",
+    ),
+];
+
 const SIDES: &[Key] = &[
     key(
         "web",
@@ -100,6 +142,12 @@ const SIDES: &[Key] = &[
         },
         Need::Required,
         "The origins of the side, asked in turn.",
+    ),
+    key(
+        "tls",
+        Shape::Keys(ORIGIN_TLS),
+        Need::LeftOut("`http://` origins only"),
+        "Whom the `https://` origins of the side are believed to be.",
     ),
     key(
         "names",

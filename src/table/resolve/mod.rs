@@ -9,6 +9,7 @@ mod dns;
 mod names;
 mod policy;
 mod site;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
@@ -80,16 +81,22 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         .need(&mut context.report, "state", "state: ./state")
         .and_then(|at| at.text(&mut context.report))
         .map(|state| context.beside(state));
+    let certs = tls::folder(context, &fields);
     let dns = match fields.find(&mut context.report, "dns") {
         Some(at) => dns::resolve(context, &at),
         None => Dns::default(),
     };
     let example = "sites: {name: {hosts: […], sides: {…}}}";
     let sites = fields.need(&mut context.report, "sites", example)?;
-    let (sites, words) = site::all(context, &sites, &dns)?;
+    let around = site::Around {
+        dns: &dns,
+        listen: &listen,
+    };
+    let (sites, words) = site::all(context, &sites, around)?;
     Some(Table {
         listen,
         state: state?,
+        certs,
         dns,
         matcher: Matcher::new(&sites),
         sites,
@@ -135,16 +142,19 @@ fn listen(context: &mut Context<'_>, fields: &Fields<'_>) -> Listen {
             at.wrong(report, Wrong::new("is empty", remedy));
         }
     }
+    let https = fields.find(report, "https");
+    let https = https.map(|at| listeners(report, &at)).unwrap_or_default();
     let dns = fields.find(report, "dns");
     let dns = dns.map(|at| listeners(report, &at)).unwrap_or_default();
     let admin = fields.find(report, "admin").and_then(|at| {
         let address = at.parse(report, scalar::listener)?;
         Some(Bound { at, address })
     });
-    refuse_overlaps(report, http.iter().chain(&dns).chain(&admin));
+    refuse_overlaps(report, http.iter().chain(&https).chain(&dns).chain(&admin));
     let addresses = |bound: Vec<Bound<'_>>| bound.iter().map(|one| one.address).collect();
     Listen {
         http: addresses(http),
+        https: addresses(https),
         dns: addresses(dns),
         admin: admin.map(|one| one.address),
     }

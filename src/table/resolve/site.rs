@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::site::{Access, SideName, SiteName};
 
 use super::super::diagnostic::{Report, did_you_mean};
-use super::super::model::{Dns, OriginAddr, PathRule, Side, Site, Words};
+use super::super::model::{Dns, Listen, OriginAddr, OriginTls, PathRule, Side, Site, Words};
 use super::super::scalar::{self, Underscores};
 use super::super::schema::{At, Fields, Wrong};
 use super::super::tree::Value;
 use super::dns::zone_of;
 use super::names::{self, Claims, Surroundings};
-use super::{Context, policy};
+use super::{Context, policy, tls};
 
 /// A reason is a line in the journal and in a log; longer ones belong elsewhere.
 const REASON_LETTERS_MAX: usize = 1_000;
@@ -21,8 +21,15 @@ const REASON_LETTERS_MAX: usize = 1_000;
 /// Every site in the order of names, and its words.
 type Sites = (Vec<Arc<Site>>, BTreeMap<SiteName, Words>);
 
+/// What other parts of the table say, that a site must fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'t> {
+    pub(super) dns: &'t Dns,
+    pub(super) listen: &'t Listen,
+}
+
 /// Reads `sites:`.
-pub(super) fn all(context: &mut Context<'_>, at: &At<'_>, dns: &Dns) -> Option<Sites> {
+pub(super) fn all(context: &mut Context<'_>, at: &At<'_>, around: Around<'_>) -> Option<Sites> {
     let entries = at.entries(&mut context.report)?;
     if entries.is_empty() {
         let remedy = "write at least one site: `ispot: {hosts: […], sides: {…}}`";
@@ -44,7 +51,7 @@ pub(super) fn all(context: &mut Context<'_>, at: &At<'_>, dns: &Dns) -> Option<S
         let Some(fields) = at.fields(report) else {
             continue;
         };
-        let site = one(context, &fields, &name, dns, &mut claims);
+        let site = one(context, &fields, &name, around, &mut claims);
         words.insert(name, self::words(&mut context.report, &fields, &site.sides));
         sites.push(Arc::new(site));
     }
@@ -56,7 +63,7 @@ fn one(
     context: &mut Context<'_>,
     fields: &Fields<'_>,
     name: &SiteName,
-    dns: &Dns,
+    Around { dns, listen }: Around<'_>,
     claims: &mut Claims,
 ) -> Site {
     let report = &mut context.report;
@@ -66,9 +73,10 @@ fn one(
     };
     let example = "sides: {live: {web: [http://127.0.0.1:9101]}}";
     let sides = match fields.need(report, "sides", example) {
-        Some(at) => sides(report, &at),
+        Some(at) => sides(context, &at),
         None => Vec::new(),
     };
+    let report = &mut context.report;
     let around = Surroundings {
         site: name,
         sides: &sides,
@@ -89,9 +97,13 @@ fn one(
     let timeouts = fields.find(report, "timeouts");
     let timeouts = policy::timeouts(report, timeouts.as_ref());
     let maintenance = fields.find(report, "maintenance");
+    let redirect = tls::redirect(report, fields, listen);
+    let tls = tls::own_certificate(context, fields);
     Site {
         name: name.clone(),
         hosts,
+        tls,
+        redirect,
         sides,
         names,
         paths,
@@ -131,7 +143,8 @@ fn hosts(
     hosts
 }
 
-fn sides(report: &mut Report, at: &At<'_>) -> Vec<Side> {
+fn sides(context: &mut Context<'_>, at: &At<'_>) -> Vec<Side> {
+    let report = &mut context.report;
     let Some(entries) = at.entries(report) else {
         return Vec::new();
     };
@@ -142,6 +155,7 @@ fn sides(report: &mut Report, at: &At<'_>) -> Vec<Side> {
     let mut sides: Vec<Side> = Vec::with_capacity(entries.len());
     for entry in entries {
         let at = at.under(entry);
+        let report = &mut context.report;
         if let Err(wrong) = scalar::label(&entry.key) {
             report.mistake(entry.place, &at.key, wrong.message, wrong.remedy);
         }
@@ -152,9 +166,12 @@ fn sides(report: &mut Report, at: &At<'_>) -> Vec<Side> {
             names: BTreeMap::new(),
         };
         if let Some(fields) = at.fields(report) {
+            let tls = fields.find(report, "tls");
+            let tls = tls.map(|at| tls::of_origins(context, &at));
+            let report = &mut context.report;
             let example = "web: [http://127.0.0.1:9101]";
             if let Some(at) = fields.need(report, "web", example) {
-                side.web = web(report, &at, &sides);
+                side.web = web(report, &at, tls.as_ref(), &sides);
             }
             if let Some(at) = fields.find(report, "names") {
                 side.names = side_names(report, &at);
@@ -165,7 +182,13 @@ fn sides(report: &mut Report, at: &At<'_>) -> Vec<Side> {
     sides
 }
 
-fn web(report: &mut Report, at: &At<'_>, others: &[Side]) -> Vec<OriginAddr> {
+/// Reads `web:`; `tls` is what is written beside it, `Some(None)` when that is wrong.
+fn web(
+    report: &mut Report,
+    at: &At<'_>,
+    tls: Option<&Option<Arc<OriginTls>>>,
+    others: &[Side],
+) -> Vec<OriginAddr> {
     let items = at.list(report).unwrap_or_default();
     if matches!(&at.node.value, Value::List(items) if items.is_empty()) {
         let remedy = "write at least one origin: `[http://127.0.0.1:9101]`";
@@ -173,16 +196,25 @@ fn web(report: &mut Report, at: &At<'_>, others: &[Side]) -> Vec<OriginAddr> {
     }
     let mut web = Vec::with_capacity(items.len());
     for at in items {
-        let Some(origin) = at.parse(report, scalar::origin) else {
+        let Some(written) = at.parse(report, scalar::origin) else {
             continue;
         };
-        if web.contains(&origin) {
+        if written.is_tls && tls.is_none() {
+            at.wrong(report, tls::nobody_to_believe());
+        }
+        let origin = OriginAddr {
+            host: written.host,
+            port: written.port,
+            tls: tls.filter(|_| written.is_tls).cloned().flatten(),
+        };
+        if web.iter().any(|other: &OriginAddr| other.is_at(&origin)) {
             at.wrong(
                 report,
                 Wrong::new(format!("{origin} is written twice"), "keep one"),
             );
         }
-        if let Some(other) = others.iter().find(|other| other.web.contains(&origin)) {
+        let same = |other: &&Side| other.web.iter().any(|other| other.is_at(&origin));
+        if let Some(other) = others.iter().find(same) {
             let message = format!("{origin} is an origin of side {} too", other.name);
             let remedy = "a flip between the two does not leave it: write another";
             report.warning(at.node.place, &at.key, message, remedy);

@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use pointsman::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName};
 use pointsman::table::{
     Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
-    Preflight, Side, Site, Table, Timeouts, ZoneTable,
+    Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
 
@@ -38,6 +38,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
     Table {
         listen: Listen::default(),
         state: PathBuf::from("state"),
+        certs: PathBuf::new(),
         dns: Dns {
             addresses: Vec::new(),
             zones: zones.collect(),
@@ -56,6 +57,8 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
     table.sites = vec![Arc::new(Site {
         name: SiteName::new("ispot"),
         hosts: vec!["www.ispot.example".into(), "ispot.example".into()],
+        tls: None,
+        redirect: Redirect::Never,
         sides: vec![side("live", LIVE_DB), side("backup", BACKUP_DB)],
         names: vec![FollowingName {
             owner: "db.ispot.example".into(),
@@ -94,6 +97,7 @@ fn side(name: &str, db: &str) -> Side {
         web: vec![OriginAddr {
             host: "127.0.0.1".into(),
             port: 9101,
+            tls: None,
         }],
         names: BTreeMap::from([("db".to_owned(), address(db))]),
     }

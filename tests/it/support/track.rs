@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman::certs::Store;
 use pointsman::proxy::{self, Limits};
 use pointsman::site::{
     Access, DrainThen, During, Epoch, Generation, Position, Positions, SideName, SiteName,
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Side, Site,
-    Table, Timeouts, Words,
+    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Redirect, Side,
+    Site, Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
 use pointsman::zone::Zones;
@@ -47,6 +48,8 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         name: SiteName::new("ispot"),
         hosts: vec![HOST.into(), "ispot.example".into()],
         sides: vec![side("live", live), side("backup", backup)],
+        tls: None,
+        redirect: Redirect::Never,
         names: Vec::new(),
         paths: vec![PathRule {
             prefix: "/shut".into(),
@@ -77,6 +80,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
     Table {
         listen: Listen::default(),
         state: PathBuf::new(),
+        certs: PathBuf::new(),
         dns: Dns::default(),
         matcher: Matcher::new(&sites),
         warnings: Vec::new(),
@@ -89,6 +93,7 @@ fn origin_addr(address: &SocketAddr) -> OriginAddr {
     OriginAddr {
         host: address.ip().to_string(),
         port: address.port(),
+        tls: None,
     }
 }
 
@@ -129,10 +134,14 @@ impl Track {
         let board = Switchboard::new(snapshot(None, &table, Some("live"), 1));
         let registry = Registry::new();
         let metrics = HttpMetrics::register(&registry).unwrap();
-        let listen = [format!("127.{net}.3:0").parse().unwrap()];
+        let listen = proxy::Listen {
+            http: vec![format!("127.{net}.3:0").parse().unwrap()],
+            https: Vec::new(),
+            certs: Store::empty().unwrap(),
+        };
         let proxy = proxy::spawn(&listen, 2, &board, &metrics, limits).unwrap();
         Self {
-            address: proxy.addresses()[0],
+            address: proxy.http()[0],
             proxy: Some(proxy),
             runtime: runtime(),
             live,
