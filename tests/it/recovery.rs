@@ -95,7 +95,10 @@ impl Case {
         } else {
             "live"
         };
-        assert_eq!(place.word(), word, "the word of the file");
+        // Users are served before the file is looked at.
+        until("the word of the file", || {
+            (place.word() == word).then_some(())
+        });
         assert_eq!(site["diverged"], word != self.side, "{site}");
         let count = "SELECT count(*) FROM flips";
         let flips: u64 = place
