@@ -204,10 +204,17 @@ fn replace(target: &Path, old: &str, new: &str) -> Result<bool, RewriteError> {
 /// Writes a text beside the file, on disk when it returns, with the owner and mode of the file.
 fn write_beside(target: &Path, beside: &Path, text: &str) -> Result<(), RewriteError> {
     let like = fs::metadata(target).map_err(io_at(target))?;
+    // What a crash left may belong to somebody else already, and cannot be written then; nor is
+    // whatever stands there followed. What is in the way is met by the next line.
+    let _ = fs::remove_file(beside);
     // Nobody else may read it before it has the mode of the file.
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(beside).map_err(io_at(beside))?;
+    // Before the owner, for who has given a file away may not change its mode any more; and there
+    // is nothing in it to read yet.
+    file.set_permissions(like.permissions())
+        .map_err(io_at(beside))?;
     let now = file.metadata().map_err(io_at(beside))?;
     if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
         fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|source| {
@@ -219,9 +226,7 @@ fn write_beside(target: &Path, beside: &Path, text: &str) -> Result<(), RewriteE
             }
         })?;
     }
-    // After the owner, for a change of owner can take bits of the mode away.
-    file.set_permissions(like.permissions())
-        .and_then(|()| file.write_all(text.as_bytes()))
+    file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(io_at(beside))
 }

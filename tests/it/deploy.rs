@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::daemon::{Daemon, OneSite, POINTSMAN};
+use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
 use crate::support::stage::Stage;
 use crate::support::wait::{own_address, until};
 
@@ -59,7 +60,7 @@ fn the_user_and_the_folder_of_the_unit_are_made() {
         command.arg("--root").arg(scratch.path()).args(more);
         run(command.arg(root().join(file)))
     };
-    if String::from_utf8_lossy(&run(Command::new("id").arg("-u")).stdout).trim() != "0" {
+    if !is_root() {
         println!(
             "skipped, as only root can give files away: the_user_and_the_folder_of_the_unit_are_made"
         );
@@ -80,6 +81,92 @@ fn the_user_and_the_folder_of_the_unit_are_made() {
     let made = fs::metadata(scratch.path().join("etc/pointsman")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&made.permissions());
     assert_eq!(mode & 0o7777, 0o2775);
+}
+
+#[test]
+fn a_daemon_with_the_capabilities_of_the_unit_keeps_the_owner_of_the_file() {
+    if !is_root() {
+        println!(
+            "skipped, as only root can hand out capabilities: \
+             a_daemon_with_the_capabilities_of_the_unit_keeps_the_owner_of_the_file"
+        );
+        return;
+    }
+    let place = Place::new();
+    place.write(&OneSite {
+        checks: "[]",
+        ..OneSite::default()
+    });
+    // As installed: the file is root's, the folder is writable, the state is the daemon's own.
+    let binary = place.path().join("pointsman");
+    fs::copy(POINTSMAN, &binary).unwrap();
+    fs::create_dir(place.state()).unwrap();
+    let folder = place.file().parent().unwrap().to_owned();
+    let left = folder.join(".routes.yaml.pointsman");
+    fs::write(&left, "version:").unwrap();
+    for (path, owner, mode) in [
+        (place.path(), "root:root", "755"),
+        (&*binary, "root:root", "755"),
+        (&*place.state(), "nobody:nogroup", "750"),
+        (&*folder, "root:nogroup", "2775"),
+        (&*place.file(), "root:root", "644"),
+        // A crash in mid-rewrite leaves this.
+        (&*left, "root:root", "644"),
+    ] {
+        assert!(
+            run(Command::new("chown").arg(owner).arg(path))
+                .status
+                .success()
+        );
+        assert!(
+            run(Command::new("chmod").arg(mode).arg(path))
+                .status
+                .success()
+        );
+    }
+
+    let _daemon = Daemon::spawn(
+        Command::new("setpriv")
+            .args([
+                "--reuid=nobody",
+                "--regid=nogroup",
+                "--clear-groups",
+                "--no-new-privs",
+            ])
+            .args(
+                ["inh-caps", "ambient-caps", "bounding-set"]
+                    .map(|set| format!("--{set}=-all,{}", capabilities())),
+            )
+            .args([&binary, Path::new("run"), &place.file()]),
+    );
+    until("the daemon serves", || place.status_json());
+    let (code, said) = place.flip("backup");
+
+    assert_eq!(code, 0, "{said}");
+    until("the word is rewritten", || {
+        (place.word() == "backup").then_some(())
+    });
+    let kept = fs::metadata(place.file()).unwrap();
+    assert_eq!((kept.uid(), kept.gid()), (0, 0));
+    assert_eq!(kept.mode() & 0o7777, 0o644);
+    assert!(!left.exists());
+}
+
+/// The capabilities of the unit, as setpriv takes them: `+net_bind_service,+chown`.
+fn capabilities() -> String {
+    let unit = read("deploy/pointsman.service");
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("AmbientCapabilities="));
+    let names = line.unwrap().split_whitespace();
+    let names = names.map(|name| name.trim_start_matches("CAP_").to_lowercase());
+    let signed: Vec<_> = names.map(|name| format!("+{name}")).collect();
+    signed.join(",")
+}
+
+fn is_root() -> bool {
+    let user = run(Command::new("id").arg("-u"));
+    String::from_utf8_lossy(&user.stdout).trim() == "0"
 }
 
 #[test]
@@ -111,13 +198,13 @@ fn the_package_has_everything_that_is_delivered() {
         packaged.insert(root().join(units).join(by_itself));
     }
 
-    let delivered: BTreeSet<_> = ["deploy/*", "deploy/prometheus/*", "docs/*"]
+    let delivered: BTreeSet<_> = ["README.md", "deploy/*", "deploy/prometheus/*", "docs/*"]
         .into_iter()
         .flat_map(files)
         .collect();
 
     let left_out: Vec<_> = delivered.difference(&packaged).collect();
-    assert!(delivered.len() >= 9, "{delivered:?}");
+    assert!(delivered.len() >= 10, "{delivered:?}");
     assert!(left_out.is_empty(), "{left_out:?}");
     let kept = deb["conf-files"].as_array().unwrap();
     assert_eq!(kept, &["/etc/pointsman/routes.yaml"]);
