@@ -158,7 +158,7 @@ async fn shake_hands(store: &Store, stream: TcpStream) -> std::io::Result<Entere
         // RFC 9113 §3.2: HTTP/2 over TLS is agreed on by ALPN or not at all.
         Some(_) | None => Speaks::Http1,
     };
-    let stream = Stream::Tls(Box::new(stream.into()));
+    let stream = Stream::tls(stream.into());
     Ok((stream, Channel::Tls(certificate), speaks))
 }
 
@@ -175,5 +175,6 @@ async fn listen_first(mut stream: TcpStream) -> std::io::Result<Entered> {
             break Speaks::Http2;
         }
     };
-    Ok((Stream::replayed(bytes, stream), Channel::Plain, speaks))
+    let stream = Stream::plain(stream).replay(bytes.into());
+    Ok((stream, Channel::Plain, speaks))
 }

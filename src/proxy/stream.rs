@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -13,24 +14,43 @@ use crate::table::OriginAddr;
 
 /// A connection, to a client or to an origin.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    /// What was read of it before, and is read again first.
+    ahead: Bytes,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
     Plain(TcpStream),
-    /// What was read to learn which protocol it speaks is read again first.
-    Replayed(ReadAhead, TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Bytes that were read ahead and have yet to be read again.
-#[derive(Debug)]
-pub(super) struct ReadAhead {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
 impl Stream {
+    /// Takes a plain connection over.
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self {
+            ahead: Bytes::new(),
+            socket: Socket::Plain(stream),
+        }
+    }
+
+    /// Takes a connection over on which TLS was agreed.
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self {
+            ahead: Bytes::new(),
+            socket: Socket::Tls(Box::new(stream)),
+        }
+    }
+
     /// Gives a connection back the bytes that were read ahead from it.
-    pub(super) fn replayed(bytes: Vec<u8>, stream: TcpStream) -> Self {
-        Self::Replayed(ReadAhead { bytes, at: 0 }, stream)
+    pub(super) fn replay(mut self, bytes: Bytes) -> Self {
+        debug_assert!(
+            self.ahead.is_empty(),
+            "they would be read in the wrong order"
+        );
+        self.ahead = bytes;
+        self
     }
 
     /// Connects to an origin, by TLS and checked if its address says so; a host name is looked up
@@ -46,29 +66,11 @@ impl Stream {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         let Some(checked) = checked else {
-            return Ok(Self::Plain(stream));
+            return Ok(Self::plain(stream));
         };
         let connector = TlsConnector::from(checked.config);
         let stream = connector.connect(checked.server_name, stream).await?;
-        Ok(Self::Tls(Box::new(stream.into())))
-    }
-}
-
-impl ReadAhead {
-    /// Gives some of what is left; false when nothing is.
-    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let left = &self.bytes[self.at..];
-        let taken = left.len().min(buf.remaining());
-        buf.put_slice(&left[..taken]);
-        self.at += taken;
-        if self.at == self.bytes.len() {
-            // Most of a connection's life it is empty.
-            *self = Self {
-                bytes: Vec::new(),
-                at: 0,
-            };
-        }
-        taken > 0
+        Ok(Self::tls(stream.into()))
     }
 }
 
@@ -78,15 +80,14 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Replayed(ahead, stream) => {
-                if ahead.give(buf) {
-                    return Poll::Ready(Ok(()));
-                }
-                Pin::new(stream).poll_read(cx, buf)
-            }
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(taken));
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -97,9 +98,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) | Self::Replayed(_, stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -108,11 +109,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) | Self::Replayed(_, stream) => {
-                Pin::new(stream).poll_write_vectored(cx, bufs)
-            }
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -121,16 +120,16 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) | Self::Replayed(_, stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) | Self::Replayed(_, stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
