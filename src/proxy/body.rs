@@ -1,16 +1,27 @@
-//! Our own body: nothing, some bytes, or a stream that is asked for each chunk.
+//! Our own body: nothing, some bytes, or a stream that is asked for each part.
 //!
-//! Nobody reads ahead: a chunk is fetched from one side when the other asks for it, so a slow
+//! Nobody reads ahead: a part is fetched from one side when the other asks for it, so a slow
 //! reader slows the writer down and no more than one chunk and the codec's buffer is held.
 
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-/// A stream of chunks.
-pub(super) trait Chunks {
-    /// Asks for the next chunk; `None` is the end.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+use super::head::Headers;
+
+/// What a body consists of.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Some of its bytes.
+    Chunk(Bytes),
+    /// The fields after its last byte (RFC 9110 §6.5); nothing follows.
+    Trailers(Headers),
+}
+
+/// A stream of parts.
+pub(super) trait Parts {
+    /// Asks for the next part; `None` is the end.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>>;
 
     /// Tells how many bytes are still to come, when that is known.
     fn exact_size(&self) -> Option<u64>;
@@ -32,22 +43,22 @@ pub(super) enum BodyError {
 pub(super) enum Body {
     Empty,
     Full(Bytes),
-    Stream(Box<dyn Chunks>),
+    Stream(Box<dyn Parts>),
 }
 
 impl Body {
-    /// Asks for the next chunk; `None` is the end.
-    pub(super) fn poll_chunk(
+    /// Asks for the next part; `None` is the end.
+    pub(super) fn poll_part(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+    ) -> Poll<Option<Result<Part, BodyError>>> {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Full(_) => match std::mem::replace(self, Self::Empty) {
-                Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(bytes))),
+                Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Part::Chunk(bytes)))),
                 Self::Full(_) | Self::Empty | Self::Stream(_) => Poll::Ready(None),
             },
-            Self::Stream(chunks) => chunks.poll_chunk(cx),
+            Self::Stream(parts) => parts.poll_part(cx),
         }
     }
 
@@ -56,7 +67,7 @@ impl Body {
         match self {
             Self::Empty => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
-            Self::Stream(chunks) => chunks.exact_size(),
+            Self::Stream(parts) => parts.exact_size(),
         }
     }
 
@@ -65,7 +76,7 @@ impl Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Stream(chunks) => chunks.is_ended(),
+            Self::Stream(parts) => parts.is_ended(),
         }
     }
 }
@@ -75,7 +86,7 @@ impl std::fmt::Debug for Body {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
-            Self::Stream(chunks) => write!(f, "Stream({:?} bytes)", chunks.exact_size()),
+            Self::Stream(parts) => write!(f, "Stream({:?} bytes)", parts.exact_size()),
         }
     }
 }

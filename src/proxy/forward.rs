@@ -95,7 +95,7 @@ fn remove_hop_by_hop(headers: &mut Headers) {
     });
 }
 
-const HOP_BY_HOP: [&str; 10] = [
+const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -103,7 +103,6 @@ const HOP_BY_HOP: [&str; 10] = [
     "proxy-authorization",
     "proxy-connection",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
 ];

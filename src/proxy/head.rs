@@ -58,6 +58,17 @@ impl Headers {
         self.0.len()
     }
 
+    /// Keeps what may stand after a body: nothing that frames, routes or guards the message
+    /// (RFC 9110 §6.5.1), and nothing that only we may say of it.
+    pub(super) fn into_trailers(mut self) -> Self {
+        self.retain(|name, _| {
+            let forbidden = NO_TRAILERS.iter().any(|other| is(name, other));
+            let starts = |with: &&str| name.len() > with.len() && is(&name[..with.len()], with);
+            !forbidden && !OURS.iter().any(starts)
+        });
+        self
+    }
+
     /// Adds a member to a comma-separated list field, after those that are there.
     pub(super) fn append_to_list(&mut self, name: &'static str, member: &str) {
         let mut list: Vec<u8> = Vec::new();
@@ -69,6 +80,33 @@ impl Headers {
         self.set(name, list);
     }
 }
+
+/// Fields that mean nothing, or mischief, once the body is through.
+const NO_TRAILERS: [&str; 20] = [
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// How the fields begin by which origins know who asks, and on which side they are.
+const OURS: [&str; 2] = ["x-forwarded-", "x-pointsman-"];
 
 fn is(name: &[u8], wanted: &str) -> bool {
     name.eq_ignore_ascii_case(wanted.as_bytes())
@@ -131,6 +169,23 @@ mod tests {
         headers.push("x-a", "2");
         let values: Vec<_> = headers.all("X-a").map(|value| value.to_vec()).collect();
         assert_eq!(values, [b"1".to_vec(), b"2".to_vec()]);
+    }
+
+    #[test]
+    fn trailers_neither_frame_nor_route_nor_speak_for_us() {
+        let mut headers = Headers::default();
+        for name in [
+            "Grpc-Status",
+            "Content-Length",
+            "HOST",
+            "X-Pointsman-Side",
+            "Digest",
+        ] {
+            headers.push(name, "1");
+        }
+        let kept = headers.into_trailers();
+        let names: Vec<_> = kept.iter().map(|(name, _)| name.to_vec()).collect();
+        assert_eq!(names, [b"Grpc-Status".to_vec(), b"Digest".to_vec()]);
     }
 
     #[test]

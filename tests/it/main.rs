@@ -27,6 +27,7 @@ mod support;
 mod systemd;
 mod table;
 mod tls;
+mod trailers;
 mod watch;
 mod words;
 mod zone;

@@ -10,20 +10,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
-use crate::proxy::body::{Body, BodyError, Chunks};
+use crate::proxy::body::{Body, BodyError, Part, Parts};
 use crate::proxy::head::{RequestHead, ResponseHead};
 use crate::proxy::pool::Home;
 use crate::proxy::stream::Stream;
 use crate::switchboard::Permit;
 
-use super::convert::{self, Outgoing, Progress, poll_data};
+use super::convert::{self, Outgoing, Progress, poll_part};
 
 /// How much of a head or body hyper may buffer, in bytes: big bodies move in fewer calls.
 const BUFFER_MAX: usize = 256 * 1024;
@@ -241,18 +240,18 @@ impl OriginBody {
     }
 }
 
-impl Chunks for OriginBody {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let polled = poll_data(&mut self.incoming, cx);
+impl Parts for OriginBody {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        let polled = poll_part(&mut self.incoming, cx);
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Err(_))) => self.line = None,
-            // The end of a counted body is known with its last chunk, and nobody asks again.
-            Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.settle(),
-            Poll::Ready(Some(Ok(_))) => {}
-            Poll::Ready(None) => self.settle(),
+            // The end of a counted body is known with its last chunk, that of any other with its
+            // trailers, and nobody asks again.
+            Poll::Ready(Some(Ok(Part::Chunk(_)))) if !self.incoming.is_end_stream() => {}
+            Poll::Ready(Some(Ok(Part::Chunk(_) | Part::Trailers(_))) | None) => self.settle(),
         }
-        polled.map(|next| next.map(|data| data.map_err(|e| BodyError::Origin(e.to_string()))))
+        polled.map(|next| next.map(|part| part.map_err(|e| BodyError::Origin(e.to_string()))))
     }
 
     fn exact_size(&self) -> Option<u64> {

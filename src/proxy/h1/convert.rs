@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::proxy::access::Record;
-use crate::proxy::body::{Body, BodyError, Chunks};
+use crate::proxy::body::{Body, BodyError, Part, Parts};
 use crate::proxy::head::{Headers, RequestHead, ResponseHead, Version};
 
 use super::server::Activity;
@@ -119,11 +119,11 @@ impl ClientBody {
     }
 }
 
-impl Chunks for ClientBody {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let polled = poll_data(&mut self.incoming, cx);
+impl Parts for ClientBody {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        let polled = poll_part(&mut self.incoming, cx);
         self.activity.reading(polled.is_pending());
-        polled.map(|next| next.map(|data| data.map_err(|e| BodyError::Client(e.to_string()))))
+        polled.map(|next| next.map(|part| part.map_err(|e| BodyError::Client(e.to_string()))))
     }
 
     fn exact_size(&self) -> Option<u64> {
@@ -141,21 +141,37 @@ impl Drop for ClientBody {
     }
 }
 
-/// Asks for the next data frame; trailers are dropped (RFC 9110 §6.5.1 lets a proxy do so).
-pub(in crate::proxy) fn poll_data(
+/// Asks for the next part of a body.
+pub(in crate::proxy) fn poll_part(
     incoming: &mut Incoming,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+) -> Poll<Option<Result<Part, hyper::Error>>> {
     loop {
-        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+        let frame = match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             None => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
-                }
+            Some(Ok(frame)) => frame,
+        };
+        match frame.into_data().map_err(Frame::into_trailers) {
+            Ok(data) => return Poll::Ready(Some(Ok(Part::Chunk(data)))),
+            Err(Ok(fields)) => {
+                let trailers = headers(&fields).into_trailers();
+                return Poll::Ready(Some(Ok(Part::Trailers(trailers))));
             }
+            // HTTP has no third kind of frame.
+            Err(Err(_)) => {}
         }
+    }
+}
+
+/// Gives a part of a body to hyper.
+///
+/// To an HTTP/1.1 peer it sends the trailers that the head's `Trailer` names, and those to a client
+/// that said `TE: trailers`; the others are dropped, which RFC 9110 §6.5.1 lets a proxy do.
+pub(in crate::proxy) fn frame(part: Part) -> Frame<Bytes> {
+    match part {
+        Part::Chunk(data) => Frame::data(data),
+        Part::Trailers(trailers) => Frame::trailers(fields(&trailers)),
     }
 }
 
@@ -200,12 +216,12 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.body.poll_chunk(cx);
+        let polled = self.body.poll_part(cx);
         self.progress.on_client.set(polled.is_pending());
         if polled.is_ready() {
             self.progress.last.set(Instant::now());
         }
-        polled.map(|next| next.map(|chunk| chunk.map(Frame::data)))
+        polled.map(|next| next.map(|part| part.map(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -233,11 +249,11 @@ impl http_body::Body for Served {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.body.poll_chunk(cx);
+        let polled = self.body.poll_part(cx);
         if let Poll::Ready(Some(Err(error))) = &polled {
             tracing::debug!(%error, "answer cut short");
         }
-        polled.map(|next| next.map(|chunk| chunk.map(Frame::data)))
+        polled.map(|next| next.map(|part| part.map(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,8 +11,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::proxy::access::Record;
-use crate::proxy::body::{Body, BodyError, Chunks};
-use crate::proxy::h1::convert::{fields, headers, hint, poll_data};
+use crate::proxy::body::{Body, BodyError, Part, Parts};
+use crate::proxy::h1::convert::{fields, frame, headers, hint, poll_part};
 use crate::proxy::head::{RequestHead, ResponseHead, Version};
 
 use super::patience::Stream;
@@ -77,11 +77,11 @@ impl ClientBody {
     }
 }
 
-impl Chunks for ClientBody {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let polled = poll_data(&mut self.incoming, cx);
+impl Parts for ClientBody {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        let polled = poll_part(&mut self.incoming, cx);
         self.stream.reading(polled.is_pending());
-        polled.map(|next| next.map(|data| data.map_err(|e| BodyError::Client(e.to_string()))))
+        polled.map(|next| next.map(|part| part.map_err(|e| BodyError::Client(e.to_string()))))
     }
 
     fn exact_size(&self) -> Option<u64> {
@@ -101,10 +101,23 @@ impl Drop for ClientBody {
 
 /// An answer's body as hyper sends it to the client; its end is the end of the request.
 pub(super) struct Served {
-    pub(super) body: Body,
-    pub(super) stream: Rc<Stream>,
+    body: Body,
+    stream: Rc<Stream>,
+    /// Its end was given to hyper; a body of unknown length cannot tell by itself.
+    ended: bool,
     /// Counted and logged when this is dropped.
-    pub(super) record: Record,
+    record: Record,
+}
+
+impl Served {
+    pub(super) fn new(body: Body, stream: Rc<Stream>, record: Record) -> Self {
+        Self {
+            body,
+            stream,
+            ended: false,
+            record,
+        }
+    }
 }
 
 impl http_body::Body for Served {
@@ -117,13 +130,14 @@ impl http_body::Body for Served {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // hyper asks for more when the client's windows have room for it, and not before.
         self.stream.writing(false);
-        let polled = self.body.poll_chunk(cx);
+        let polled = self.body.poll_part(cx);
         match &polled {
-            Poll::Ready(Some(Ok(_))) => self.stream.writing(true),
+            Poll::Ready(Some(Ok(Part::Chunk(_)))) => self.stream.writing(true),
+            Poll::Ready(Some(Ok(Part::Trailers(_))) | None) => self.ended = true,
             Poll::Ready(Some(Err(error))) => tracing::debug!(%error, "answer cut short"),
-            Poll::Ready(None) | Poll::Pending => {}
+            Poll::Pending => {}
         }
-        polled.map(|next| next.map(|chunk| chunk.map(Frame::data)))
+        polled.map(|next| next.map(|part| part.map(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -138,7 +152,7 @@ impl http_body::Body for Served {
 impl Drop for Served {
     fn drop(&mut self) {
         let _counted_when_dropped = &self.record;
-        if self.body.is_ended() {
+        if self.ended || self.body.is_ended() {
             self.stream.answered();
         }
     }

@@ -144,13 +144,7 @@ impl Exchange {
         let mut record = Record::begin(shard, self.client.address, &head);
         let answer = self.service.answer(&self.client, head, body, &mut record);
         let (head, body) = answer.await;
-        Ok(convert::hyper_response(
-            &head,
-            Served {
-                body,
-                stream,
-                record,
-            },
-        ))
+        let served = Served::new(body, stream, record);
+        Ok(convert::hyper_response(&head, served))
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `/observations` | GET lists, POST adds its body as one line |
 //! | `/size/N`, `/chunked/N` | N bytes, counted or chunked |
+//! | `/trailers` | some chunks, then the field `x-sum` |
 //! | `/echo` | the length and the sum of the bytes of the request's body |
 //! | `/wait` | nothing until [`Origin::let_go`], or until the peer is gone |
 //! | `/stall` | half of an answer, then like `/wait` |
@@ -31,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// The lines after the body, once it has been read.
+    pub(crate) trailers: Vec<String>,
     /// Counts the connections of this origin.
     pub(crate) connection: usize,
 }
@@ -174,11 +177,13 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) -> std::io::Resu
                 method: method.clone(),
                 path: path.clone(),
                 headers: headers.clone(),
+                trailers: Vec::new(),
                 connection,
             });
             log.len() - 1
         };
-        let body = read_body(&mut reader, &headers)?;
+        let (body, trailers) = read_body(&mut reader, &headers)?;
+        shared.log.lock().unwrap()[index].trailers = trailers;
         let goes_on = answer(shared, &mut stream, &method, &path, &body)?;
         shared.log.lock().unwrap()[index].ended = Some(stream.last_write);
         if !goes_on {
@@ -232,7 +237,11 @@ fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
     }
 }
 
-fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> std::io::Result<Vec<u8>> {
+/// Reads a body and the lines of its trailers.
+fn read_body(
+    reader: &mut impl BufRead,
+    headers: &[(String, String)],
+) -> std::io::Result<(Vec<u8>, Vec<String>)> {
     let find = |name: &str| {
         headers
             .iter()
@@ -244,18 +253,22 @@ fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> std::io
             let mut size = String::new();
             reader.read_line(&mut size)?;
             let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+            if size == 0 {
+                let mut lines = reader.lines().take_while(|line| {
+                    let is_end = line.as_ref().is_ok_and(String::is_empty);
+                    !is_end
+                });
+                return Ok((body, lines.by_ref().collect::<Result<_, _>>()?));
+            }
             let mut chunk = vec![0; size + 2];
             reader.read_exact(&mut chunk)?;
-            if size == 0 {
-                return Ok(body);
-            }
             body.extend_from_slice(&chunk[..size]);
         }
     }
     let length = find("content-length").map_or(0, |(_, length)| length.parse().unwrap());
     body.resize(length, 0);
     reader.read_exact(&mut body)?;
-    Ok(body)
+    Ok((body, Vec::new()))
 }
 
 fn answer(
@@ -279,7 +292,12 @@ fn answer(
             reply(shared, stream, method, "200 OK", "", text.as_bytes())?;
         }
         "size" => reply(shared, stream, method, "200 OK", "", &pattern(number()))?,
-        "chunked" => chunked(shared, stream, &pattern(number()))?,
+        "chunked" => chunked(shared, stream, &pattern(number()), "", "")?,
+        "trailers" => {
+            let named = "Trailer: x-sum, content-length\r\n";
+            let after = "X-Sum: 7\r\nContent-Length: 3\r\n";
+            chunked(shared, stream, &pattern(12_000), named, after)?;
+        }
         "echo" => {
             let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();
             let text = format!("{} {sum}", body.len());
@@ -346,18 +364,24 @@ fn reply(
     stream.write_all(&bytes)
 }
 
-fn chunked(shared: &Shared, stream: &mut Noted, body: &[u8]) -> std::io::Result<()> {
+fn chunked(
+    shared: &Shared,
+    stream: &mut Noted,
+    body: &[u8],
+    more: &str,
+    after: &str,
+) -> std::io::Result<()> {
     let side = &shared.side;
     write!(
         stream,
-        "HTTP/1.1 200 OK\r\nX-Side: {side}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nX-Side: {side}\r\nTransfer-Encoding: chunked\r\n{more}\r\n"
     )?;
     for chunk in body.chunks(5_000) {
         write!(stream, "{:x}\r\n", chunk.len())?;
         stream.write_all(chunk)?;
         stream.write_all(b"\r\n")?;
     }
-    stream.write_all(b"0\r\n\r\n")
+    write!(stream, "0\r\n{after}\r\n")
 }
 
 /// Waits to be let go; false when the peer is gone first.
