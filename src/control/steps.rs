@@ -78,8 +78,12 @@ impl Actor {
 
     pub(super) fn hold(&mut self, id: FlipId) -> Option<Input> {
         for moving in &self.flips.get(&id)?.moves {
-            moving.lane.gates.hold(moving.during);
+            let gates = &moving.lane.gates;
+            gates.hold(moving.during);
+            // A tunnel would never drain, and its client comes back at once to wait like all.
+            gates.order_cut(Cut::Tunnels);
         }
+        self.board.nudge();
         Some(Input::Held)
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::head::Headers;
+use super::tunnel::Tunnel;
 
 /// What a body consists of.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(super) enum Body {
     Empty,
     Full(Bytes),
     Stream(Box<dyn Parts>),
+    /// None: after this head (101) HTTP is over on the connection.
+    Tunnel(Box<Tunnel>),
 }
 
 impl Body {
@@ -53,10 +56,12 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Part, BodyError>>> {
         match self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
             Self::Full(_) => match std::mem::replace(self, Self::Empty) {
                 Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Part::Chunk(bytes)))),
-                Self::Full(_) | Self::Empty | Self::Stream(_) => Poll::Ready(None),
+                Self::Full(_) | Self::Empty | Self::Stream(_) | Self::Tunnel(_) => {
+                    Poll::Ready(None)
+                }
             },
             Self::Stream(parts) => parts.poll_part(cx),
         }
@@ -65,7 +70,7 @@ impl Body {
     /// Tells how many bytes are still to come, when that is known.
     pub(super) fn exact_size(&self) -> Option<u64> {
         match self {
-            Self::Empty => Some(0),
+            Self::Empty | Self::Tunnel(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Stream(parts) => parts.exact_size(),
         }
@@ -74,7 +79,7 @@ impl Body {
     /// Tells whether nothing more will come.
     pub(super) fn is_ended(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Tunnel(_) => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Stream(parts) => parts.is_ended(),
         }
@@ -85,6 +90,7 @@ impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Empty => f.write_str("Empty"),
+            Self::Tunnel(tunnel) => tunnel.fmt(f),
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
             Self::Stream(parts) => write!(f, "Stream({:?} bytes)", parts.exact_size()),
         }

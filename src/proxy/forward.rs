@@ -4,10 +4,13 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
+use bytes::Bytes;
+use http::StatusCode;
+
 use crate::switchboard::Lane;
 
 use super::client::Client;
-use super::head::{Headers, RequestHead, ResponseHead};
+use super::head::{Headers, RequestHead, ResponseHead, Version};
 
 /// The name we go by in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "pointsman";
@@ -41,7 +44,11 @@ pub(super) fn request(
     let protocol = head.version.received_protocol();
     let headers = &mut head.headers;
     let trailers = takes_trailers(headers);
+    let upgrade = upgrade(head.version, headers);
     remove_hop_by_hop(headers);
+    if let Some(protocol) = upgrade {
+        switch(headers, protocol);
+    }
     if trailers {
         headers.push("te", "trailers");
     }
@@ -68,9 +75,45 @@ pub(super) fn request(
 
 /// Turns an origin's head into what the client is sent.
 pub(super) fn response(head: &mut ResponseHead) {
+    let switched = (head.status == StatusCode::SWITCHING_PROTOCOLS)
+        .then(|| head.headers.first("upgrade").cloned())
+        .flatten();
     remove_hop_by_hop(&mut head.headers);
+    if let Some(protocol) = switched {
+        switch(&mut head.headers, protocol);
+    }
     let via = format!("1.1 {PSEUDONYM}");
     head.headers.append_to_list("via", &via);
+}
+
+/// Finds the protocol that a client asks to switch to, where that may be passed on.
+///
+/// HTTP/2 has no such thing (RFC 9113 §8.2.2), and HTTP/1.0 ignores it (RFC 9110 §7.8). What has a
+/// body would have two things to send on one connection. And `h2c` would be a way around every
+/// rule for what an origin is asked.
+fn upgrade(version: Version, headers: &Headers) -> Option<Bytes> {
+    let protocol = headers.first("upgrade")?;
+    let is_alone = headers.all("upgrade").count() == 1;
+    let is_h2c = lists(protocol, b"h2c");
+    let is_meant = headers
+        .all("connection")
+        .any(|value| lists(value, b"upgrade"));
+    let is_empty = !headers.contains("transfer-encoding")
+        && headers.all("content-length").all(|length| length == "0");
+    let passes = version == Version::Http11 && is_alone && !is_h2c && is_meant && is_empty;
+    passes.then(|| protocol.clone())
+}
+
+/// Says that this connection is to switch, or has switched.
+fn switch(headers: &mut Headers, protocol: Bytes) {
+    headers.push("connection", "upgrade");
+    headers.push("upgrade", protocol);
+}
+
+/// Tells whether a comma-separated list has a member, in any case.
+fn lists(list: &[u8], wanted: &[u8]) -> bool {
+    let mut members = list.split(|&byte| byte == b',');
+    members.any(|member| member.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
 /// Removes what is meant for the next hop only (RFC 9110 §7.6.1).
@@ -109,11 +152,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Tells whether `TE` holds `trailers`, the one member that may be passed on (RFC 9110 §10.1.4).
 fn takes_trailers(headers: &Headers) -> bool {
-    headers.all("te").any(|value| {
-        value
-            .split(|&byte| byte == b',')
-            .any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+    headers.all("te").any(|value| lists(value, b"trailers"))
 }
 
 /// One element of `Forwarded` (RFC 7239 §4); an IPv6 address is bracketed and quoted (§6).

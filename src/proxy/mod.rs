@@ -19,6 +19,7 @@
 //! - a worker confirms a publication after the idle sockets of closed lanes are closed;
 //! - a request is sent a second time only if not one byte of it was sent before;
 //! - a request that is held or refused has not had its body read;
+//! - a tunnel keeps its permit until the socket to the origin is closed, and a hold ends it;
 //! - no type of a codec is known outside of its folder.
 //!
 //! A crash leaves nothing behind. Tests: `proxy` and `flips` in `tests/it`.
@@ -40,6 +41,7 @@ mod pool;
 mod redirect;
 mod service;
 mod stream;
+mod tunnel;
 mod upstream;
 mod worker;
 

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::switchboard::{Gates, Kind, Lane, Permit};
 use crate::table::OriginAddr;
 
-use super::h1::client::{Line, Wire};
+use super::h1::client::Line;
+use super::h1::wire::Wire;
 
 /// How many idle connections a worker keeps per lane and origin; beyond it the oldest is closed.
 const IDLE_MAX: usize = 32;
@@ -30,7 +31,7 @@ pub(super) struct Pools {
     lanes: RefCell<HashMap<usize, LanePool>>,
     /// Counts exchanges, for round robin.
     turn: Cell<usize>,
-    /// Wakes who is still connecting, to look at the order to cut.
+    /// Wakes who is still connecting, and every tunnel, to look at the order to cut.
     nudged: Notify,
 }
 
@@ -155,6 +156,14 @@ impl Pools {
 }
 
 impl Home {
+    /// Returns when the tunnels of this lane are to be ended.
+    pub(super) async fn tunnels_cut(&self) {
+        // Without its worker a tunnel is not polled either.
+        if let Some(pools) = self.pools.upgrade() {
+            pools.cut(&self.gates, Kind::Tunnel).await;
+        }
+    }
+
     /// Takes a connection back whose exchange is complete; that of a closed lane is closed.
     pub(super) fn take_back(&self, mut line: Line) {
         let Some(pools) = self.pools.upgrade() else {

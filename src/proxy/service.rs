@@ -207,7 +207,7 @@ impl Found {
     fn permits(&self, kind: Kind) -> Result<(), Error> {
         match (self.access, kind) {
             (Access::Open, _) | (Access::ReadOnly, Kind::Read) => Ok(()),
-            (Access::ReadOnly, Kind::Write) => Err(self.page(Why::WritingPaused)),
+            (Access::ReadOnly, Kind::Write | Kind::Tunnel) => Err(self.page(Why::WritingPaused)),
             (Access::Maintenance, _) => Err(self.page(Why::Maintenance)),
         }
     }

@@ -43,13 +43,13 @@ impl Stream {
         }
     }
 
-    /// Gives a connection back the bytes that were read ahead from it.
+    /// Gives a connection back the bytes that were read from it last.
     pub(super) fn replay(mut self, bytes: Bytes) -> Self {
-        debug_assert!(
-            self.ahead.is_empty(),
-            "they would be read in the wrong order"
-        );
-        self.ahead = bytes;
+        self.ahead = if self.ahead.is_empty() {
+            bytes
+        } else {
+            [bytes, self.ahead].concat().into()
+        };
         self
     }
 

@@ -10,10 +10,11 @@ use crate::table::{OriginAddr, Timeouts};
 use crate::telemetry::http::HttpShard;
 
 use super::body::Body;
-use super::h1::client::{Failure, Line};
+use super::h1::client::{Answer, Failure, Line};
 use super::head::{RequestHead, ResponseHead};
 use super::pool::Pools;
 use super::stream::Stream;
+use super::tunnel::Tunnel;
 
 /// What a worker reaches origins with.
 pub(super) struct Upstream {
@@ -113,7 +114,11 @@ impl Upstream {
                 };
                 let line = self.seat(lane, kind, line, &permit)?;
                 match line.send(head, body, timeouts.response).await {
-                    Ok(answer) => return Ok(answer),
+                    Ok(Answer::Plain(head, body)) => return Ok((head, body)),
+                    Ok(Answer::Switched(head, end)) => {
+                        let tunnel = Tunnel::new(end, lane, timeouts.tunnel, &self.shard);
+                        return Ok((head, Body::Tunnel(Box::new(tunnel))));
+                    }
                     Err(Failure::NotSent(unsent)) => body = unsent,
                     Err(Failure::Broken(why)) => return Err(NoAnswer::Broken(why)),
                     Err(Failure::Timeout) => return Err(NoAnswer::ResponseTimeout),

@@ -33,6 +33,8 @@ pub enum Kind {
     Read,
     /// Anything else: unsafe methods, Upgrade, CONNECT.
     Write,
+    /// What a write has become by 101 (Switching Protocols): it has no end of its own.
+    Tunnel,
 }
 
 /// How much of what is in flight is to be ended at once.
@@ -40,9 +42,11 @@ pub enum Kind {
 pub enum Cut {
     /// Nothing.
     Nothing,
-    /// Reads.
+    /// Tunnels.
+    Tunnels,
+    /// Tunnels and reads.
     Reads,
-    /// Reads and writes.
+    /// Tunnels, reads and writes.
     Everything,
 }
 
@@ -84,7 +88,7 @@ impl Gates {
     pub fn of(&self, kind: Kind) -> &Arc<Gate> {
         match kind {
             Kind::Read => &self.reads,
-            Kind::Write => &self.writes,
+            Kind::Write | Kind::Tunnel => &self.writes,
         }
     }
 
@@ -141,10 +145,12 @@ impl Gates {
     /// Tells whether an exchange of this kind is to be ended.
     pub fn is_cut(&self, kind: Kind) -> bool {
         let cut = self.cut.load(Ordering::Acquire);
-        match kind {
-            Kind::Read => cut >= Cut::Reads as u8,
-            Kind::Write => cut >= Cut::Everything as u8,
-        }
+        let least = match kind {
+            Kind::Tunnel => Cut::Tunnels,
+            Kind::Read => Cut::Reads,
+            Kind::Write => Cut::Everything,
+        };
+        cut >= least as u8
     }
 
     /// Tells whether the lane is over.

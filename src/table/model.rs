@@ -284,6 +284,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the last byte of the request to the head of the response.
     pub response: Duration,
+    /// How long a tunnel (WebSocket) may carry nothing in either direction.
+    pub tunnel: Duration,
 }
 
 /// Reads the files that a table names; the caller decides where from.

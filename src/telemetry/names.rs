@@ -16,6 +16,10 @@ pub const TLS_HANDSHAKES_TOTAL: &str = "pointsman_tls_handshakes_total";
 pub const UPSTREAM_ERRORS_TOTAL: &str = "pointsman_upstream_errors_total";
 /// Connections made to origins; labels `site`, `side`.
 pub const UPSTREAM_CONNECTS_TOTAL: &str = "pointsman_upstream_connects_total";
+/// Connections that became tunnels (WebSocket); labels `site`, `side`.
+pub const HTTP_TUNNELS_OPENED_TOTAL: &str = "pointsman_http_tunnels_opened_total";
+/// Tunnels that are over; labels `site`, `side`, `reason`.
+pub const HTTP_TUNNELS_CLOSED_TOTAL: &str = "pointsman_http_tunnels_closed_total";
 /// Requests on hold; label `site`.
 pub const HOLD_REQUESTS: &str = "pointsman_hold_requests";
 /// Requests that left a hold without going on; labels `site`, `reason`.

@@ -28,6 +28,7 @@ mod systemd;
 mod table;
 mod tls;
 mod trailers;
+mod tunnels;
 mod watch;
 mod words;
 mod zone;

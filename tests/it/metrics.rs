@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::client::Client;
 use crate::support::daemon::{OneSite, Place};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
@@ -106,6 +107,15 @@ fn busy_stage() -> Stage {
         assert_eq!(waits.join().unwrap().0, 200);
         let (code, said) = flip.join().unwrap();
         assert_eq!(code, 0, "{said}");
+    });
+    let mut client = Client::connect(place.http().parse().unwrap());
+    client.send("GET /upgrade HTTP/1.1\r\nHost: www.ispot.example\r\n");
+    client.send("Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(client.head().unwrap().0, 101);
+    drop(client);
+    until("the end of the tunnel is counted", || {
+        let closed = "pointsman_http_tunnels_closed_total";
+        scrape(place).contains(closed).then_some(())
     });
     assert_eq!(place.curl("/die", &["-X", "POST"]).0, 502);
     stage

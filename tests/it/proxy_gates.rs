@@ -23,7 +23,9 @@ fn held_requests_wait_and_go_to_the_new_side_only() {
                 let mut client = Client::connect(address);
                 match kind {
                     Kind::Read => client.get(HOST, "/held").unwrap(),
-                    Kind::Write => client.post(HOST, "/observations", b"held").unwrap(),
+                    Kind::Write | Kind::Tunnel => {
+                        client.post(HOST, "/observations", b"held").unwrap()
+                    }
                 }
             })
         })

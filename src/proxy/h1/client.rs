@@ -1,18 +1,16 @@
 //! One connection to an origin, and the permit that rides with it.
 //!
-//! hyper's connection lives in a [`Wire`], which its task and the [`Line`] share: the task drives
-//! it, and whoever gives an exchange up takes it out, which closes the socket there and then.
+//! A [`Line`] shares its [`Wire`] with the task that drives it.
 
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,9 +18,11 @@ use crate::proxy::body::{Body, BodyError, Part, Parts};
 use crate::proxy::head::{RequestHead, ResponseHead};
 use crate::proxy::pool::Home;
 use crate::proxy::stream::Stream;
+use crate::proxy::tunnel::OriginEnd;
 use crate::switchboard::Permit;
 
 use super::convert::{self, Outgoing, Progress, poll_part};
+use super::wire::Wire;
 
 /// How much of a head or body hyper may buffer, in bytes: big bodies move in fewer calls.
 const BUFFER_MAX: usize = 256 * 1024;
@@ -40,44 +40,12 @@ pub(in crate::proxy) struct Line {
     pub(in crate::proxy) idle_since: Instant,
 }
 
-/// What the connection's task and its [`Line`] share.
-pub(in crate::proxy) struct Wire {
-    // The order matters: dropped as a whole, the socket goes before the permit.
-    connection: RefCell<Option<Connection<TokioIo<Stream>, Outgoing>>>,
-    permit: RefCell<Option<Rc<Permit>>>,
-    cut: Cell<bool>,
-}
-
-impl Wire {
-    /// Closes the socket, then lets go of the permit.
-    fn close(&self) {
-        // The borrow ends before the drop, which may run wakers.
-        let connection = self.connection.borrow_mut().take();
-        drop(connection);
-        let permit = self.permit.borrow_mut().take();
-        drop(permit);
-    }
-
-    /// Closes it by order of a flip.
-    pub(in crate::proxy) fn cut(&self) {
-        self.cut.set(true);
-        self.close();
-    }
-
-    fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let done = match self.connection.borrow_mut().as_mut() {
-            None => return Poll::Ready(()),
-            Some(connection) => Pin::new(connection).poll(cx),
-        };
-        let Poll::Ready(ended) = done else {
-            return Poll::Pending;
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection to an origin ended");
-        }
-        self.close();
-        Poll::Ready(())
-    }
+/// What an origin said.
+pub(in crate::proxy) enum Answer {
+    /// The head of an answer, and a body that may be on its way.
+    Plain(ResponseHead, Body),
+    /// That from here on it speaks what was asked for (RFC 9110 §15.2.2).
+    Switched(ResponseHead, OriginEnd),
 }
 
 /// Why an exchange got no answer.
@@ -100,11 +68,7 @@ impl Line {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(std::io::Error::other)?;
-        let wire = Rc::new(Wire {
-            connection: RefCell::new(Some(connection)),
-            permit: RefCell::new(None),
-            cut: Cell::new(false),
-        });
+        let wire = Rc::new(Wire::new(connection));
         let driven = Rc::clone(&wire);
         // It ends with its connection: at the latest when the line is dropped.
         tokio::task::spawn_local(poll_fn(move |cx| driven.poll_drive(cx)));
@@ -118,7 +82,7 @@ impl Line {
 
     /// Tells whether the origin has closed it.
     pub(in crate::proxy) fn is_closed(&self) -> bool {
-        self.sender.is_closed() || self.wire.connection.borrow().is_none()
+        self.sender.is_closed() || self.wire.is_over()
     }
 
     pub(in crate::proxy) fn wire(&self) -> &Rc<Wire> {
@@ -127,7 +91,7 @@ impl Line {
 
     /// Seats an exchange: from here its permit ends with it, or with the socket.
     pub(in crate::proxy) fn seat(&mut self, permit: &Rc<Permit>) -> &Rc<Wire> {
-        *self.wire.permit.borrow_mut() = Some(Rc::clone(permit));
+        self.wire.seat(permit);
         &self.wire
     }
 
@@ -143,7 +107,9 @@ impl Line {
         head: &RequestHead,
         body: Body,
         within: Duration,
-    ) -> Result<(ResponseHead, Body), Failure> {
+    ) -> Result<Answer, Failure> {
+        let asks_upgrade = head.headers.contains("upgrade");
+        self.wire.expect_upgrade(asks_upgrade);
         let progress = Progress::new();
         let outgoing = Outgoing {
             body,
@@ -159,12 +125,46 @@ impl Line {
             () = overdue(&progress, within) => return Err(Failure::Timeout),
         };
         match answer {
-            Ok(response) => Ok(self.answered(response)),
-            Err(_) if self.wire.cut.get() => Err(Failure::Cut),
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                self.switched(&response, asks_upgrade).await
+            }
+            Ok(response) => {
+                let (head, body) = self.answered(response);
+                Ok(Answer::Plain(head, body))
+            }
+            Err(_) if self.wire.was_cut() => Err(Failure::Cut),
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::NotSent(request.into_body().body),
                 None => Failure::Broken(error.into_error().to_string()),
             }),
+        }
+    }
+
+    async fn switched(
+        self,
+        response: &hyper::Response<Incoming>,
+        was_asked: bool,
+    ) -> Result<Answer, Failure> {
+        if !was_asked {
+            let why = "it switched protocols, which nobody asked for";
+            return Err(Failure::Broken(why.into()));
+        }
+        // Its task is done with it as soon as it has seen the same head.
+        self.wire.over().await;
+        match (self.wire.take_freed(), self.wire.take_permit()) {
+            (Some(stream), Some(permit)) => {
+                let home = Rc::clone(&self.home);
+                let end = OriginEnd {
+                    stream,
+                    permit,
+                    home,
+                };
+                Ok(Answer::Switched(convert::response_head(response), end))
+            }
+            (_, _) if self.wire.was_cut() => Err(Failure::Cut),
+            (_, _) => Err(Failure::Broken(
+                "closed as it switched protocols".to_owned(),
+            )),
         }
     }
 
@@ -200,8 +200,8 @@ impl Line {
     }
 
     fn go_home(self) {
-        let permit = self.wire.permit.borrow_mut().take();
-        drop(permit);
+        self.wire.expect_upgrade(false);
+        drop(self.wire.take_permit());
         let home = Rc::clone(&self.home);
         home.take_back(self);
     }

@@ -16,7 +16,7 @@ use crate::proxy::access::Record;
 use crate::proxy::body::{Body, BodyError, Part, Parts};
 use crate::proxy::head::{Headers, RequestHead, ResponseHead, Version};
 
-use super::server::Activity;
+use super::patience::Activity;
 
 /// Takes a request's head over; `Err` names what is wrong with it.
 pub(super) fn request_head(

@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! client socket ─> server ──RequestHead, Body──> service ──> client ─> origin socket
-//!                    <─────ResponseHead, Body──────           (Line)
+//!                    <─────ResponseHead, Body──────           (Line, Wire)
 //!                          convert, both ways
 //! ```
+//!
+//! On 101 a connection leaves this folder, at both ends, as the socket it was.
 //!
 //! Invariants: a [`client::Line`] closes its socket before it lets go of the permit that rides
 //! with it; a body is read only when somebody asks for its next chunk. A crash leaves nothing
@@ -15,4 +17,6 @@
 
 pub(super) mod client;
 pub(super) mod convert;
+mod patience;
 pub(super) mod server;
+pub(super) mod wire;

@@ -156,4 +156,10 @@ pub(super) const TIMEOUTS: &[Key] = &[
         Need::Default("60s"),
         "From the last byte of the request to the head of the response.",
     ),
+    key(
+        "tunnel",
+        between(SECOND, times(24, HOUR)),
+        Need::Default("1h"),
+        "How long a WebSocket or other upgraded connection may carry nothing.",
+    ),
 ];

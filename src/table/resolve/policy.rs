@@ -199,6 +199,7 @@ pub(super) fn timeouts(report: &mut Report, at: Option<&At<'_>>) -> Timeouts {
     let mut timeouts = Timeouts {
         connect: Duration::from_secs(5),
         response: MINUTE,
+        tunnel: HOUR,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return timeouts;
@@ -207,5 +208,7 @@ pub(super) fn timeouts(report: &mut Report, at: Option<&At<'_>>) -> Timeouts {
     timeouts.connect = span(report, &fields, "connect", timeouts.connect, bounds);
     let bounds = MILLISECOND..=HOUR;
     timeouts.response = span(report, &fields, "response", timeouts.response, bounds);
+    let bounds = SECOND..=24 * HOUR;
+    timeouts.tunnel = span(report, &fields, "tunnel", timeouts.tunnel, bounds);
     timeouts
 }

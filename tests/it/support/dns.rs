@@ -85,6 +85,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
         timeouts: Timeouts {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(1),
+            tunnel: Duration::from_secs(60),
         },
     })];
     table.matcher = Matcher::new(&table.sites);

@@ -6,6 +6,8 @@
 //! | `/observations` | GET lists, POST adds its body as one line |
 //! | `/size/N`, `/chunked/N` | N bytes, counted or chunked |
 //! | `/trailers` | some chunks, then the field `x-sum` |
+//! | `/upgrade` | 101, its name, and then every byte back |
+//! | `/upgrade/wait` | the same, after the time of `/wait` |
 //! | `/echo` | the length and the sum of the bytes of the request's body |
 //! | `/wait` | nothing until [`Origin::let_go`], or until the peer is gone |
 //! | `/stall` | half of an answer, then like `/wait` |
@@ -184,6 +186,12 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) -> std::io::Resu
         };
         let (body, trailers) = read_body(&mut reader, &headers)?;
         shared.log.lock().unwrap()[index].trailers = trailers;
+        if path.starts_with("/upgrade") {
+            if path.ends_with("/wait") && !wait(shared, &stream.stream) {
+                return Ok(());
+            }
+            return switch(shared, &mut reader, &mut stream);
+        }
         let goes_on = answer(shared, &mut stream, &method, &path, &body)?;
         shared.log.lock().unwrap()[index].ended = Some(stream.last_write);
         if !goes_on {
@@ -382,6 +390,13 @@ fn chunked(
         stream.write_all(b"\r\n")?;
     }
     write!(stream, "0\r\n{after}\r\n")
+}
+
+/// Speaks first, and says everything back until the other end is done.
+fn switch(shared: &Shared, reader: &mut impl BufRead, stream: &mut Noted) -> std::io::Result<()> {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    write!(stream, "{head}\r\n{}:", shared.side)?;
+    std::io::copy(reader, stream).map(|_| ())
 }
 
 /// Waits to be let go; false when the peer is gone first.

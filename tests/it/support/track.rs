@@ -74,6 +74,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             response: Duration::from_secs(20),
+            tunnel: Duration::from_secs(60),
         },
     };
     let sites = vec![Arc::new(site)];
