@@ -87,8 +87,11 @@ counter_type! {
     FlipId
 }
 
-/// What users may do with a site, or with a part of it, apart from any flip.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What users may do with a site, or with a part of it, apart from any flip; the stricter, the
+/// greater.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Everything.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::json;
 
 use crate::site::{SideName, SiteName};
 use crate::table::Site;
 
+use super::accept::{self, Form};
 use super::body::Body;
 use super::head::{Headers, RequestHead, ResponseHead};
 use super::page::{self, Why};
@@ -49,39 +51,68 @@ pub(super) enum Error {
 impl Error {
     /// Makes the answer; the text names the site and the side, and nothing from inside.
     pub(super) fn answer(&self, request: &RequestHead) -> (ResponseHead, Body) {
-        match self {
-            Self::BadRequest(why) => plain(StatusCode::BAD_REQUEST, format!("{why}\n")),
-            Self::Misdirected => plain(
+        let (status, text) = match self {
+            Self::BadRequest(why) => (StatusCode::BAD_REQUEST, (*why).to_owned()),
+            Self::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "The certificate of this connection is not for this name: connect anew.\n".into(),
+                "The certificate of this connection is not for this name: connect anew.".into(),
             ),
-            Self::UnknownHost => plain(
+            Self::UnknownHost => (
                 StatusCode::NOT_FOUND,
-                "No site is served under this name.\n".into(),
+                "No site is served under this name.".into(),
             ),
-            Self::NotImplemented => plain(
+            Self::NotImplemented => (
                 StatusCode::NOT_IMPLEMENTED,
-                "This method is not implemented.\n".into(),
+                "This method is not implemented.".into(),
             ),
-            Self::Page { site, why } => page::answer(site, *why, request),
-            Self::BadGateway { site, side, .. } => plain(
+            Self::Page { site, why } => return page::answer(site, *why, request),
+            Self::BadGateway { site, side, .. } => (
                 StatusCode::BAD_GATEWAY,
-                format!("The site {site} cannot be reached: no answer from its side {side}.\n"),
+                format!("The site {site} cannot be reached: no answer from its side {side}."),
             ),
-            Self::GatewayTimeout { site, side, what } => plain(
+            Self::GatewayTimeout { site, side, what } => (
                 StatusCode::GATEWAY_TIMEOUT,
-                format!("The site {site} took too long: its side {side} did not {what} in time.\n"),
+                format!("The site {site} took too long: its side {side} did not {what} in time."),
             ),
-        }
+        };
+        short(status, &text, request)
     }
 }
 
-/// Makes a short answer of our own, in plain text.
-fn plain(status: StatusCode, text: String) -> (ResponseHead, Body) {
+/// Makes a short answer of our own, as JSON or in plain text.
+fn short(status: StatusCode, text: &str, request: &RequestHead) -> (ResponseHead, Body) {
     let mut headers = Headers::default();
-    headers.push("content-type", "text/plain; charset=utf-8");
     headers.push("cache-control", "no-store");
-    own_answer(status, headers, text.into())
+    headers.push("vary", "accept");
+    let text = match accept::preferred(&request.headers) {
+        Form::Json => problem(&mut headers, status, text, &json!({})),
+        Form::Html | Form::Text => {
+            headers.push("content-type", "text/plain; charset=utf-8");
+            format!("{text}\n").into()
+        }
+    };
+    own_answer(status, headers, text)
+}
+
+/// Says what is wrong in the way that programs read (RFC 9457), with members of its own.
+pub(super) fn problem(
+    headers: &mut Headers,
+    status: StatusCode,
+    detail: &str,
+    more: &serde_json::Value,
+) -> Bytes {
+    headers.push("content-type", "application/problem+json");
+    // RFC 9457 §4.2.1: of the type `about:blank` the title is that of the status.
+    let mut members = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    if let (Some(members), Some(more)) = (members.as_object_mut(), more.as_object()) {
+        members.extend(more.clone());
+    }
+    format!("{members}\n").into()
 }
 
 /// Completes an answer of our own.

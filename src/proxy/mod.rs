@@ -24,6 +24,7 @@
 //!
 //! A crash leaves nothing behind. Tests: `proxy` and `flips` in `tests/it`.
 
+mod accept;
 mod access;
 mod body;
 mod client;

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::json;
 
 use crate::table::Site;
 
+use super::accept::{self, Form};
 use super::body::Body;
-use super::error::own_answer;
+use super::error::{own_answer, problem};
 use super::head::{Headers, RequestHead, ResponseHead};
 
 /// The page for browsers, when the site has none of its own.
@@ -31,27 +33,39 @@ pub(super) enum Why {
 
 /// Makes the 503 for a site.
 pub(super) fn answer(site: &Site, why: Why, request: &RequestHead) -> (ResponseHead, Body) {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
     let retry_after = site.maintenance.retry_after.as_secs().max(1);
     let host = site.hosts.first().map_or("", String::as_str);
+    let (title, message) = words(why);
     let mut headers = Headers::default();
     // RFC 9110 §10.2.3: seconds.
     headers.push("retry-after", retry_after.to_string());
     headers.push("cache-control", "no-store");
     headers.push("vary", "accept");
-    let text: Bytes = if takes_html(&request.headers) {
-        headers.push("content-type", "text/html; charset=utf-8");
-        match (&site.maintenance.page, why) {
-            (Some(own), Why::Maintenance | Why::Doubt | Why::HoldOver | Why::Cut) => {
-                Bytes::copy_from_slice(own.text.as_bytes())
-            }
-            (_, _) => html(host, why, retry_after).into(),
+    let text: Bytes = match accept::preferred(&request.headers) {
+        Form::Html => {
+            headers.push("content-type", "text/html; charset=utf-8");
+            let page = own_page(site, why).unwrap_or(MAINTENANCE);
+            fill(page, host, why, retry_after).into()
         }
-    } else {
-        headers.push("content-type", "text/plain; charset=utf-8");
-        let (title, message) = words(why);
-        format!("{host}: {title}. {message} Please try again in {retry_after} s.\n").into()
+        Form::Json => {
+            let more = json!({"site": site.name, "retry_after": retry_after});
+            problem(&mut headers, status, &format!("{title}. {message}"), &more)
+        }
+        Form::Text => {
+            headers.push("content-type", "text/plain; charset=utf-8");
+            let again = format!("Please try again in {retry_after} s.");
+            format!("{host}: {title}. {message} {again}\n").into()
+        }
     };
-    own_answer(StatusCode::SERVICE_UNAVAILABLE, headers, text)
+    own_answer(status, headers, text)
+}
+
+/// The page of the site's own, if it has one that can say this.
+fn own_page(site: &Site, why: Why) -> Option<&str> {
+    let page = &*site.maintenance.page.as_ref()?.text;
+    // A page with words of its own speaks of maintenance, and of nothing else.
+    (why != Why::WritingPaused || page.contains("{{message}}")).then_some(page)
 }
 
 fn words(why: Why) -> (&'static str, &'static str) {
@@ -67,10 +81,10 @@ fn words(why: Why) -> (&'static str, &'static str) {
     }
 }
 
-fn html(host: &str, why: Why, retry_after: u64) -> String {
+/// Fills the places of a page; [`crate::table::Maintenance::PLACES`] lists them.
+fn fill(page: &str, host: &str, why: Why, retry_after: u64) -> String {
     let (title, message) = words(why);
-    MAINTENANCE
-        .replace("{{title}}", title)
+    page.replace("{{title}}", title)
         .replace("{{message}}", message)
         .replace("{{retry_after}}", &retry_after.to_string())
         .replace("{{host}}", &escape(host))
@@ -92,53 +106,19 @@ fn escape(text: &str) -> String {
     safe
 }
 
-/// Tells whether a browser asks: `Accept` names `text/html` and does not refuse it
-/// (RFC 9110 §12.5.1). `*/*` alone is a program's word, and gets plain text.
-fn takes_html(headers: &Headers) -> bool {
-    headers
-        .all("accept")
-        .filter_map(|value| std::str::from_utf8(value).ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let html = parts.next().is_some_and(|kind| {
-                kind.eq_ignore_ascii_case("text/html")
-                    || kind.eq_ignore_ascii_case("application/xhtml+xml")
-            });
-            let refused = parts.any(|part| {
-                part.strip_prefix("q=")
-                    .and_then(|weight| weight.parse::<f32>().ok())
-                    .is_some_and(|weight| weight == 0.0)
-            });
-            html && !refused
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accepts(value: &'static str) -> bool {
-        let mut headers = Headers::default();
-        headers.push("Accept", value);
-        takes_html(&headers)
-    }
-
-    #[test]
-    fn only_who_names_html_gets_html() {
-        assert!(accepts("text/html,application/xhtml+xml,*/*;q=0.8"));
-        assert!(accepts("application/json, TEXT/HTML;q=0.1"));
-        assert!(!accepts("*/*"));
-        assert!(!accepts("application/json"));
-        assert!(!accepts("text/html;q=0"));
-        assert!(!takes_html(&Headers::default()));
-    }
+    use crate::table::Maintenance;
 
     #[test]
     fn the_page_shows_the_host_escaped_and_fills_every_place() {
-        let page = html("a<b>\"&'", Why::Maintenance, 7);
+        let page = fill(MAINTENANCE, "a<b>\"&'", Why::Maintenance, 7);
         assert!(page.contains("a&lt;b&gt;&quot;&amp;&#39;"));
         assert!(page.contains("content=\"7\""));
         assert!(!page.contains("{{"));
+        for place in Maintenance::PLACES {
+            assert!(MAINTENANCE.contains(&format!("{{{{{place}}}}}")), "{place}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::site::{Access, Generation, Position, Positions, SiteName};
-use crate::table::{PathRule, Site, Table};
+use crate::table::{Site, Table};
 use crate::zone::Zones;
 
 use super::lane::{Gates, Lane};
@@ -37,19 +37,14 @@ pub struct SiteView {
 pub struct Route<'a> {
     /// The site of the host.
     pub view: &'a SiteView,
-    /// The rule of the longest path prefix, if one covers the path.
-    pub rule: Option<&'a PathRule>,
+    /// What users may do at the path, apart from the rest of the site.
+    pub here: Access,
 }
 
 impl Route<'_> {
     /// Tells what users may do here: the stricter of the site's and the path's word.
     pub fn access(&self) -> Access {
-        let here = self.rule.map_or(Access::Open, |rule| rule.access);
-        match (self.view.access, here) {
-            (Access::Maintenance, _) | (_, Access::Maintenance) => Access::Maintenance,
-            (Access::ReadOnly, _) | (_, Access::ReadOnly) => Access::ReadOnly,
-            (Access::Open, Access::Open) => Access::Open,
-        }
+        self.view.access.max(self.here)
     }
 }
 
@@ -96,7 +91,7 @@ impl Snapshot {
         let view = &self.sites[self.table.route(host)?];
         Some(Route {
             view,
-            rule: view.site.path_rule(path),
+            here: view.site.access_at(path),
         })
     }
 

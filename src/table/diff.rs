@@ -41,7 +41,10 @@ impl Diff {
         let removed = only_in(old, new);
         Self {
             words,
-            rest: old.dns != new.dns || old.sites != new.sites || old.certs != new.certs,
+            rest: old.dns != new.dns
+                || old.sites != new.sites
+                || old.certs != new.certs
+                || old.default_site != new.default_site,
             added,
             removed,
             restart: restart(old, new, path, text),

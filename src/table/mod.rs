@@ -33,6 +33,7 @@ mod edit;
 mod keys;
 mod matcher;
 mod model;
+mod path;
 mod resolve;
 mod scalar;
 mod schema;
@@ -73,7 +74,8 @@ impl Table {
         keys::json_schema()
     }
 
-    /// Finds the site of a host name; the index counts in `sites`.
+    /// Finds the site of a host name; the index counts in `sites`. Without a host of that name it
+    /// is the default site, if there is one.
     ///
     /// The host is taken in any case; a port or a final dot is not part of it.
     pub fn route(&self, host: &str) -> Option<usize> {

@@ -12,6 +12,7 @@ use crate::site::{Access, DrainThen, During, SideName, SiteName};
 
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
+use super::path;
 
 /// A loaded table: everything but who is active, which only the journal knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Table {
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
     pub sites: Vec<Arc<Site>>,
+    /// Who answers for hosts that no site has.
+    pub default_site: Option<SiteName>,
     /// The words that ask for a move or for other access, per site.
     pub words: BTreeMap<SiteName, Words>,
     /// Finds the site of a host; made of `sites`.
@@ -90,7 +93,8 @@ pub struct Words {
 pub struct Site {
     /// Its name, the key under `sites:`.
     pub name: SiteName,
-    /// Host names, lower case without port or final dot; never empty; the first is canonical.
+    /// Host names, lower case without port or final dot; never empty. The first is canonical; the
+    /// others may begin with `*.`, for every name below.
     pub hosts: Vec<String>,
     /// A certificate of its own; its SANs in the folder of all decide otherwise.
     pub tls: Option<CertFiles>,
@@ -118,9 +122,18 @@ impl Site {
         self.sides.iter().find(|side| side.name == *name)
     }
 
-    /// Finds the rule of the longest prefix that the path lies under.
-    pub fn path_rule(&self, path: &str) -> Option<&PathRule> {
-        self.paths.iter().find(|rule| rule.covers(path))
+    /// Tells what users may do at a path, by the rule of the longest prefix that it lies under;
+    /// by the strictest such rule, if the path can be read in several ways.
+    pub fn access_at(&self, path: &str) -> Access {
+        if self.paths.is_empty() {
+            return Access::Open;
+        }
+        let rules = path::readings(path).filter_map(|read| {
+            let mut rules = self.paths.iter();
+            rules.find(|rule| rule.covers(&read))
+        });
+        let found = rules.map(|rule| rule.access);
+        found.max().unwrap_or(Access::Open)
     }
 }
 
@@ -222,8 +235,11 @@ pub struct PathRule {
 impl PathRule {
     /// Tells whether a path is the prefix or lies below it (`/quiz` covers `/quiz/1`, not `/quizz`).
     pub fn covers(&self, path: &str) -> bool {
-        path.strip_prefix(self.prefix.trim_end_matches('/'))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let lies_under = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        path::readings(&self.prefix).any(|prefix| lies_under(&prefix))
     }
 }
 
@@ -275,6 +291,11 @@ pub struct Maintenance {
     pub page: Option<LoadedFile>,
     /// `Retry-After`, in whole seconds.
     pub retry_after: Duration,
+}
+
+impl Maintenance {
+    /// What a page may hold between `{{` and `}}`, to be filled in when it is shown.
+    pub const PLACES: [&'static str; 4] = ["host", "message", "retry_after", "title"];
 }
 
 /// `timeouts:` how long an origin may take.

@@ -129,7 +129,7 @@ pub(super) fn name(text: &str, underscores: Underscores) -> Result<String, Wrong
         return wrong("write the name alone, without a port");
     }
     if text.contains('*') {
-        return wrong("write each name out: there are no wildcards");
+        return wrong("write the name out; only a host may begin with `*.`, for all names below");
     }
     if !text.is_ascii() {
         return wrong("write an international name in its `xn--` form");

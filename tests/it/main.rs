@@ -15,6 +15,7 @@ mod edits;
 mod ferret;
 mod flips;
 mod gate_loom;
+mod hosts;
 mod house;
 mod load;
 mod metrics;

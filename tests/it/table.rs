@@ -8,7 +8,7 @@ use pointsman::site::{Access, During, SideName, SiteName};
 use pointsman::table::{Diff, EditError, Table, active_word, splice_active};
 use proptest::prelude::*;
 
-use crate::support::table::NoFiles;
+use crate::support::table::{Files, NoFiles};
 
 /// A small table of two sites; `active` is the text after the colon of the first.
 fn small(active: &str) -> String {
@@ -88,16 +88,96 @@ fn a_host_outside_the_zones_is_a_warning() {
 fn the_longest_path_prefix_wins_at_a_segment_boundary() {
     let paths = "    paths: {/a: {access: read-only}, /a/b/: {access: maintenance}}\n    active:";
     let table = load(&small("live").replacen("    active:", paths, 1));
-    let rule = |path: &str| table.sites[0].path_rule(path).map(|rule| rule.access);
     for (path, access) in [
-        ("/a", Some(Access::ReadOnly)),
-        ("/a/b", Some(Access::Maintenance)),
-        ("/a/b/c", Some(Access::Maintenance)),
-        ("/a/bc", Some(Access::ReadOnly)),
-        ("/ab", None),
+        ("/a", Access::ReadOnly),
+        ("/a/b", Access::Maintenance),
+        ("/a/b/c", Access::Maintenance),
+        ("/a/bc", Access::ReadOnly),
+        ("/ab", Access::Open),
     ] {
-        assert_eq!(rule(path), access, "{path}");
+        assert_eq!(table.sites[0].access_at(path), access, "{path}");
     }
+}
+
+#[test]
+fn no_spelling_of_a_path_slips_past_its_rule() {
+    let paths = "    paths: {/quiz: {access: maintenance}, /quiz/help: {access: open}, \
+                 /a%20b: {access: read-only}}\n    active:";
+    let table = load(&small("live").replacen("    active:", paths, 1));
+    for (path, access) in [
+        ("/%71uiz/1", Access::Maintenance),
+        ("//quiz", Access::Maintenance),
+        ("/./quiz", Access::Maintenance),
+        ("/other/../quiz/1", Access::Maintenance),
+        ("/other/..%2fquiz", Access::Maintenance),
+        ("/quiz/..%2Fother", Access::Maintenance),
+        ("/quiz/help", Access::Open),
+        ("/quiz/help/../1", Access::Maintenance),
+        ("/a%20b/c", Access::ReadOnly),
+        ("/%61%20b", Access::ReadOnly),
+        ("/other/%71", Access::Open),
+    ] {
+        assert_eq!(table.sites[0].access_at(path), access, "{path}");
+    }
+}
+
+#[test]
+fn an_exact_host_beats_a_wildcard_and_the_longest_wildcard_wins() {
+    let wild = |text: String, host: &str, more: &str| {
+        text.replacen(&format!("[{host}]"), &format!("[{host}, {more}]"), 1)
+    };
+    let text = wild(
+        small("live"),
+        "www.ispot.example",
+        "a.example, \"*.A.example.\"",
+    );
+    let text = wild(text, "m.example", "\"*.deep.a.example\", x.a.example");
+    let text = text + "default_site: megalab\n";
+    let table = load(&text);
+    for (host, site) in [
+        ("a.example", "ispot"),
+        ("y.a.example", "ispot"),
+        ("Z.Y.a.example", "ispot"),
+        ("x.a.example", "megalab"),
+        ("deep.a.example", "ispot"),
+        ("1.deep.a.example", "megalab"),
+        (".a.example", "megalab"),
+        ("other.example", "megalab"),
+        ("127.0.0.1", "megalab"),
+    ] {
+        let found = table.route(host).map(|at| table.sites[at].name.as_str());
+        assert_eq!(found, Some(site), "{host}");
+    }
+    let without = load(&text.replace("default_site: megalab\n", ""));
+    assert_eq!(without.route("other.example"), None);
+    let diff = Diff::between(&table, &without, Path::new("routes.yaml"), &text);
+    assert!(diff.rest && diff.words.is_empty() && diff.restart.is_empty());
+}
+
+#[test]
+fn a_page_is_looked_at_when_it_is_loaded() {
+    let page = "    maintenance: {page: page.html}\n    active:";
+    let text = small("live").replacen("    active:", page, 1);
+    let found = |page: &str| match Table::load(
+        Path::new("routes.yaml"),
+        &text,
+        &Files(&[("page.html", page)]),
+    ) {
+        Ok(table) => table.warnings,
+        Err(mistakes) => mistakes,
+    };
+    let sound = "<h1>{{title}}</h1>{{message}} {{host}} {{retry_after}} {{ not.a.place() }} {{";
+    let found_in = |page: &str| {
+        found(page)
+            .into_iter()
+            .map(|one| one.to_string())
+            .collect::<String>()
+    };
+    assert_eq!(found_in(&sound.replace("{{ not.a.place() }}", "")), "");
+    assert!(found_in("  \n").contains("the page is empty"));
+    assert!(found_in(&"x".repeat(1_100_000)).contains("more than 1048576 bytes"));
+    let slip = found_in("{{mesage}}");
+    assert!(slip.contains("did you mean `message`"), "{slip}");
 }
 
 #[test]

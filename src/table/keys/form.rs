@@ -16,6 +16,7 @@ pub(super) const ORIGIN: Form = form(
     r"^https?://[^/?#@]+$",
 );
 pub(super) const HOST: Form = form("host name", r"^[A-Za-z0-9.-]+$");
+pub(super) const SITE_HOST: Form = form("host name, or `*.` and one", r"^(\*\.)?[A-Za-z0-9.-]+$");
 pub(super) const FILE: Form = form("path of a file", r".");
 pub(super) const FOLDER: Form = form("path of a folder", r".");
 pub(super) const TARGET: Form = form("path, `/` first", r"^/[^# ]*$");
@@ -28,6 +29,7 @@ pub(super) const LABEL: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 
 pub(super) const A_ZONE: Form = form("<zone>", r"^[A-Za-z0-9._-]+$");
 pub(super) const A_SITE: Form = form("<site>", LABEL);
+pub(super) const SITE_NAME: Form = form("name of a site", LABEL);
 pub(super) const A_SIDE: Form = form("<side>", LABEL);
 pub(super) const A_NAME: Form = form("<name>", r"^[A-Za-z0-9._-]+$");
 pub(super) const A_PREFIX: Form = form("</prefix>", r"^/[^?#\s]*[^/?#\s]/*$");

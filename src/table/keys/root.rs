@@ -1,6 +1,6 @@
 //! The file, `listen` and `dns`.
 
-use super::form::{A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, key};
+use super::form::{A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, SITE_NAME, key};
 use super::site::SITE;
 use super::{Key, Need, Shape};
 
@@ -44,6 +44,12 @@ pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
         },
         Need::Required,
         "The sites, at least one.",
+    ),
+    key(
+        "default_site",
+        Shape::Form(&SITE_NAME),
+        Need::LeftOut("404"),
+        "The site that answers for hosts that no site has.",
     ),
 ]);
 

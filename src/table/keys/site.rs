@@ -4,7 +4,7 @@ use crate::site::Access;
 
 use super::form::{
     A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FILE, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE,
-    between, key,
+    SITE_HOST, between, key,
 };
 use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, TIMEOUTS};
 use super::{Key, Need, Shape};
@@ -14,7 +14,7 @@ pub(super) const SITE: &[Key] = &[
     key(
         "hosts",
         Shape::List {
-            of: &Shape::Form(&HOST),
+            of: &Shape::Form(&SITE_HOST),
             least: 1,
         },
         Need::Required,

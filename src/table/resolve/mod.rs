@@ -93,12 +93,15 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         listen: &listen,
     };
     let (sites, words) = site::all(context, &sites, around)?;
+    let default_site = fields.find(&mut context.report, "default_site");
+    let default = default_site.and_then(|at| site::index(context, &at, &sites));
     Some(Table {
         listen,
         state: state?,
         certs,
         dns,
-        matcher: Matcher::new(&sites),
+        matcher: Matcher::new(&sites).with_default(default),
+        default_site: default.map(|index| sites[index].name.clone()),
         sites,
         words,
         warnings: Vec::new(),

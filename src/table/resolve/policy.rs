@@ -9,11 +9,17 @@ use http::{Method, StatusCode};
 
 use crate::site::{DrainThen, During};
 
-use super::super::diagnostic::Report;
+use super::super::diagnostic::{Report, did_you_mean};
 use super::super::model::{Check, FlipPolicy, Maintenance, Preflight, Timeouts};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
 use super::Context;
+
+/// The size of a page, in bytes: it is kept in memory and sent whole to whoever asks.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is longer between two pairs of braces is no place but a piece of a script or style.
+const PLACE_BYTES_MAX: usize = 20;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -188,10 +194,37 @@ pub(super) fn maintenance(context: &mut Context<'_>, at: Option<&At<'_>>) -> Mai
         fields.value_or(report, "retry_after", maintenance.retry_after, |text| {
             scalar::seconds(text, SECOND..=24 * HOUR)
         });
-    if let Some(page) = fields.find(report, "page") {
-        maintenance.page = context.read(&page);
+    if let Some(at) = fields.find(report, "page") {
+        maintenance.page = context.read(&at);
+        if let Some(page) = &maintenance.page {
+            look_at_page(&mut context.report, &at, &page.text);
+        }
     }
     maintenance
+}
+
+/// Looks whether a page can be shown, and whether its places are ones that are filled.
+fn look_at_page(report: &mut Report, at: &At<'_>, text: &str) {
+    if text.trim().is_empty() {
+        let remedy = "write what users are to see, or leave `page` out for the built-in one";
+        at.wrong(report, Wrong::new("the page is empty", remedy));
+    }
+    if text.len() > PAGE_BYTES_MAX {
+        let message = format!("the page has more than {PAGE_BYTES_MAX} bytes");
+        let remedy = "every user gets all of it at once: leave pictures out, or link to them";
+        at.wrong(report, Wrong::new(message, remedy));
+    }
+    let places = text
+        .split("{{")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("}}"));
+    for (place, _) in places {
+        if !Maintenance::PLACES.contains(&place) && place.len() <= PLACE_BYTES_MAX {
+            let message = format!("the page has `{{{{{place}}}}}`, which is shown as it is");
+            let remedy = did_you_mean(place, Maintenance::PLACES.into_iter());
+            report.warning(at.node.place, &at.key, message, remedy);
+        }
+    }
 }
 
 /// Reads `timeouts:`.

@@ -59,6 +59,18 @@ pub(super) fn all(context: &mut Context<'_>, at: &At<'_>, around: Around<'_>) ->
     Some((sites, words))
 }
 
+/// Reads the name of a site; gives its position.
+pub(super) fn index(context: &mut Context<'_>, at: &At<'_>, sites: &[Arc<Site>]) -> Option<usize> {
+    at.parse(&mut context.report, |text| {
+        let names = sites.iter().map(|site| site.name.as_str());
+        let found = names.clone().position(|name| name == text);
+        found.ok_or_else(|| {
+            let message = format!("there is no site `{text}`");
+            Wrong::new(message, did_you_mean(text, names))
+        })
+    })
+}
+
 fn one(
     context: &mut Context<'_>,
     fields: &Fields<'_>,
@@ -127,8 +139,8 @@ fn hosts(
         at.wrong(report, Wrong::new("is empty", remedy));
     }
     let mut hosts = Vec::with_capacity(items.len());
-    for at in items {
-        let Some(host) = at.parse(report, |text| scalar::name(text, Underscores::Refused)) else {
+    for (position, at) in items.into_iter().enumerate() {
+        let Some(host) = at.parse(report, |text| host(text, position)) else {
             continue;
         };
         let free = claims.claim(report, at.node.place, &at.key, &host, site);
@@ -141,6 +153,18 @@ fn hosts(
         hosts.push(host);
     }
     hosts
+}
+
+/// Reads a host; every one but the first may stand for all names below one.
+fn host(text: &str, position: usize) -> Result<String, Wrong> {
+    let Some(parent) = text.strip_prefix("*.") else {
+        return scalar::name(text, Underscores::Refused);
+    };
+    if position == 0 {
+        let message = format!("`{text}` is no name that checks can ask for");
+        return Err(Wrong::new(message, "write a name without `*` before it"));
+    }
+    Ok(format!("*.{}", scalar::name(parent, Underscores::Refused)?))
 }
 
 fn sides(context: &mut Context<'_>, at: &At<'_>) -> Vec<Side> {

@@ -46,6 +46,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
         sites: Vec::new(),
         words: BTreeMap::new(),
         matcher: Matcher::default(),
+        default_site: None,
         warnings: Vec::new(),
     }
 }

@@ -84,6 +84,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         certs: PathBuf::new(),
         dns: Dns::default(),
         matcher: Matcher::new(&sites),
+        default_site: None,
         warnings: Vec::new(),
         sites,
         words: [(SiteName::new("ispot"), Words::default())].into(),
