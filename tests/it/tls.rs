@@ -25,19 +25,24 @@ fn certs(place: &Place) -> std::path::PathBuf {
     place.path().join("etc/certs")
 }
 
+/// Makes a place listen for TLS, with a certificate for its site.
+pub(crate) fn listen(place: &Place) {
+    let http = format!("  http: [{}:8080]\n", place.ip);
+    let https = format!("{http}  https: [{}:8443]\n", place.ip);
+    fs::write(place.file(), place.text().replace(&http, &https)).unwrap();
+    write_certificate(place, "site", &["www.ispot.example"]);
+}
+
 /// A daemon that listens for TLS, with a certificate for its site.
 pub(crate) fn serve(more_of_the_site: &str) -> (Place, [Origin; 2], Daemon) {
     let place = Place::new();
     place.write(&OneSite::default());
-    let text = fs::read_to_string(place.file()).unwrap();
-    let http = format!("  http: [{}:8080]\n", place.ip);
-    let https = format!("{http}  https: [{}:8443]\n", place.ip);
+    listen(&place);
     let hosts = "    hosts: [www.ispot.example]\n";
-    let text = text
-        .replace(&http, &https)
+    let text = place
+        .text()
         .replace(hosts, &format!("{hosts}{more_of_the_site}"));
     fs::write(place.file(), text).unwrap();
-    write_certificate(&place, "site", &["www.ispot.example"]);
     let origins = ["live", "backup"].map(|side| Origin::start(&place.origin(side), side));
     let daemon = place.start();
     (place, origins, daemon)

@@ -190,7 +190,9 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) -> std::io::Resu
             if path.ends_with("/wait") && !wait(shared, &stream.stream) {
                 return Ok(());
             }
-            return switch(shared, &mut reader, &mut stream);
+            let done = switch(shared, &mut reader, &mut stream);
+            shared.log.lock().unwrap()[index].ended = Some(stream.last_write);
+            return done;
         }
         let goes_on = answer(shared, &mut stream, &method, &path, &body)?;
         shared.log.lock().unwrap()[index].ended = Some(stream.last_write);

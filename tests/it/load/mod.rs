@@ -1,17 +1,26 @@
-//! Flips under load: 64 connections that read and write while the site goes to and fro.
+//! Flips under load: 64 connections of HTTP/1.1, 8 of HTTP/2 over TLS with 16 streams each, and 8
+//! WebSockets, which read and write while the site goes to and fro.
+
+mod h1;
+mod h2;
+mod ws;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crate::support::client::Client;
-use crate::support::daemon::OneSite;
+use crate::support::daemon::{OneSite, Place};
 use crate::support::origin::{Origin, Seen};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
+use crate::tls;
 
-const CONNECTIONS: usize = 64;
+/// How long a flip may wait for what is in flight: by then every WebSocket has to be told.
+const DRAIN_FOR: Duration = Duration::from_secs(10);
 
 /// 20 flips in the everyday run; more in `tests/soak`.
 fn flips() -> usize {
@@ -31,48 +40,58 @@ struct Tally {
     failed: std::sync::Mutex<Vec<String>>,
     /// Ids of the writes that were answered with 200.
     written: std::sync::Mutex<BTreeSet<String>>,
+    tunnels: std::sync::Mutex<Vec<ws::Tunnel>>,
 }
 
-fn client(address: std::net::SocketAddr, number: usize, tally: &Tally, over: &AtomicBool) {
-    let mut connection = Client::connect(address);
-    for turn in 0.. {
-        if over.load(Ordering::Acquire) {
-            return;
+impl Tally {
+    fn failed(&self, what: String) {
+        self.failed.lock().unwrap().push(what);
+    }
+
+    /// Notes an answer; `id` is that of a write.
+    fn answered(&self, status: u16, retry_after: bool, id: Option<String>) {
+        match status {
+            200 => {
+                self.served.fetch_add(1, Ordering::Relaxed);
+                self.written.lock().unwrap().extend(id);
+            }
+            503 if retry_after => {
+                self.pages.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.failed(format!("status {status}")),
         }
-        let id = format!("{number}-{turn}");
-        let answer = if turn % 4 == 0 {
-            connection.post("www.ispot.example", "/observations", id.as_bytes())
-        } else {
-            connection.get("www.ispot.example", "/size/1000")
-        };
-        match answer {
-            Ok(answer) if answer.status == 200 => {
-                tally.served.fetch_add(1, Ordering::Relaxed);
-                if turn % 4 == 0 {
-                    tally.written.lock().unwrap().insert(id);
-                }
-            }
-            Ok(answer) if answer.status == 503 && !answer.header("retry-after").is_empty() => {
-                tally.pages.fetch_add(1, Ordering::Relaxed);
-                // The answer may have been given before the body was read.
-                if answer.header("connection") == "close" || turn % 4 == 0 {
-                    connection = Client::connect(address);
-                }
-            }
-            Ok(answer) => tally
-                .failed
-                .lock()
-                .unwrap()
-                .push(format!("status {}", answer.status)),
-            Err(error) => {
-                tally
-                    .failed
-                    .lock()
-                    .unwrap()
-                    .push(format!("turn {turn}: {error}"));
-                connection = Client::connect(address);
-            }
+    }
+}
+
+/// What every client is given.
+#[derive(Clone)]
+struct Load {
+    tally: Arc<Tally>,
+    over: Arc<AtomicBool>,
+    http: SocketAddr,
+    https: SocketAddr,
+    certificate: PathBuf,
+}
+
+impl Load {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Starts clients of every kind.
+    fn clients(&self) -> Vec<JoinHandle<()>> {
+        let mut clients: Vec<JoinHandle<()>> = Vec::new();
+        for number in 0..64 {
+            let load = self.clone();
+            clients.push(std::thread::spawn(move || h1::client(&load, number)));
         }
+        for number in 0..8 {
+            let load = self.clone();
+            clients.push(std::thread::spawn(move || ws::client(&load, number)));
+        }
+        let load = self.clone();
+        clients.push(std::thread::spawn(move || h2::clients(&load, 8, 16)));
+        clients
     }
 }
 
@@ -86,7 +105,8 @@ fn users(origin: &Origin) -> Vec<Seen> {
 fn overlaps(one: &[Seen], other: &[Seen]) -> usize {
     let mut edges: Vec<(Instant, i32, usize)> = Vec::new();
     for (side, seen) in [one, other].into_iter().enumerate() {
-        for request in seen {
+        // What goes through a tunnel is looked at from its other end.
+        for request in seen.iter().filter(|seen| seen.path != "/upgrade") {
             edges.push((request.began, 1, side));
             edges.push((request.ended.unwrap(), -1, side));
         }
@@ -104,6 +124,7 @@ fn overlaps(one: &[Seen], other: &[Seen]) -> usize {
 /// The times between an acknowledgement and the next flip: only the named side may serve then.
 struct Rest {
     side: &'static str,
+    asked: Instant,
     acknowledged: Instant,
     next_flip: Instant,
 }
@@ -113,6 +134,7 @@ fn flip_to_and_fro(stage: &Stage, during: &str) -> Vec<Rest> {
     let mut rests = Vec::new();
     for turn in 0..flips() {
         let side = if turn % 2 == 0 { "backup" } else { "live" };
+        let asked = Instant::now();
         let (code, said) = stage.place.flip(side);
         let acknowledged = Instant::now();
         assert_eq!(code, 0, "{during}, flip {turn}: {said}");
@@ -127,6 +149,7 @@ fn flip_to_and_fro(stage: &Stage, during: &str) -> Vec<Rest> {
         });
         rests.push(Rest {
             side,
+            asked,
             acknowledged,
             next_flip: Instant::now(),
         });
@@ -134,33 +157,48 @@ fn flip_to_and_fro(stage: &Stage, during: &str) -> Vec<Rest> {
     rests
 }
 
+/// A daemon that also listens for TLS, between two origins.
+fn stage(flip: &'static str) -> Stage {
+    let place = Place::new();
+    place.write(&OneSite::flipping(flip));
+    tls::listen(&place);
+    let [live, backup] = ["live", "backup"].map(|side| Origin::start(&place.origin(side), side));
+    let daemon = place.start();
+    Stage {
+        place,
+        live,
+        backup,
+        daemon,
+    }
+}
+
 fn flip_under_load(during: &'static str) -> (Stage, Arc<Tally>) {
-    let flip = if during == "hold" {
-        "{during: hold, hold: {for: 20s, requests: 1000}}"
+    let stage = stage(if during == "hold" {
+        "{during: hold, hold: {for: 20s, requests: 1000}, drain: {for: 10s}}"
     } else {
-        "{during: page}"
-    };
-    let stage = Stage::with(&OneSite {
-        flip,
-        ..OneSite::default()
+        "{during: page, drain: {for: 10s}}"
     });
-    let address = stage.place.http().parse().unwrap();
-    let tally = Arc::new(Tally::default());
-    let over = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|number| {
-            let (tally, over) = (Arc::clone(&tally), Arc::clone(&over));
-            std::thread::spawn(move || client(address, number, &tally, &over))
-        })
-        .collect();
+    let load = Load {
+        tally: Arc::default(),
+        over: Arc::default(),
+        http: stage.place.http().parse().unwrap(),
+        https: SocketAddr::new(stage.place.ip.into(), 8443),
+        certificate: stage.place.path().join("etc/certs/site.pem"),
+    };
+    let clients = load.clients();
+    until("every WebSocket is open", || {
+        let open = stage.live.seen_at("/upgrade").len();
+        (open >= 8).then_some(())
+    });
     let rests = flip_to_and_fro(&stage, during);
-    over.store(true, Ordering::Release);
+    load.over.store(true, Ordering::Release);
     for client in clients {
         client.join().unwrap();
     }
     assert_one_side(&stage, during, &rests);
-    assert_nothing_lost(&stage, during, &tally);
-    (stage, tally)
+    assert_nothing_lost(&stage, during, &load.tally);
+    ws::assert_ended_in_time(&load.tally.tunnels.lock().unwrap(), &rests);
+    (stage, load.tally)
 }
 
 fn assert_one_side(stage: &Stage, during: &str, rests: &[Rest]) {
