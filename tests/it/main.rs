@@ -20,6 +20,7 @@ mod house;
 mod load;
 mod metrics;
 mod mistakes;
+mod peers;
 mod proxy;
 mod proxy_gates;
 mod recovery;

@@ -1,8 +1,10 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod dns;
+pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod pair;
 pub(crate) mod stage;
