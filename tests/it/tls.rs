@@ -21,7 +21,7 @@ fn write_certificate(place: &Place, name: &str, hosts: &[&str]) {
     fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
 }
 
-fn certs(place: &Place) -> std::path::PathBuf {
+pub(crate) fn certs(place: &Place) -> std::path::PathBuf {
     place.path().join("etc/certs")
 }
 
