@@ -65,6 +65,7 @@ impl Service {
         body: Body,
         record: &mut Record,
     ) -> (ResponseHead, Body) {
+        let is_head = head.method == Method::HEAD;
         let result = self.route(client, &mut head, body, record).await;
         let (head, body) = result.unwrap_or_else(|error| {
             if let Error::BadGateway { .. } | Error::GatewayTimeout { .. } = error {
@@ -73,7 +74,11 @@ impl Service {
             error.answer(&head)
         });
         record.answered(head.status);
-        (head, body)
+        match body {
+            // RFC 9110 §9.3.2: no content; of our own answers hyper sends it over HTTP/2.
+            Body::Full(_) if is_head => (head, Body::Empty),
+            Body::Full(_) | Body::Empty | Body::Stream(_) | Body::Tunnel(_) => (head, body),
+        }
     }
 
     async fn route(

@@ -1,4 +1,5 @@
-//! Trailers, and answers whose length nobody knows beforehand, through both codecs.
+//! Trailers, answers whose length nobody knows beforehand, and answers without content, through
+//! both codecs.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,6 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use pointsman::site::During;
 
 use crate::support::client::Client;
 use crate::support::origin::pattern;
@@ -125,4 +128,32 @@ fn answers_of_unknown_length_do_not_count_as_given_up() {
             assert_eq!(body.to_bytes(), pattern(10));
         }
     });
+}
+
+#[test]
+fn our_own_answer_to_head_has_its_length_and_no_content() {
+    let track = Track::lay("20.64");
+    track.gates().hold(During::Page);
+    let (status, length, body) = with_http2(&track, |mut sender| async move {
+        let answer = sender
+            .send_request(request("HEAD", "/", vec![]))
+            .await
+            .unwrap();
+        let length = answer.headers()["content-length"].clone();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, length, body)
+    });
+    assert_eq!((status, body.len()), (503, 0));
+    let mut client = Client::connect(track.address());
+    client.send(&format!("HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    let answer = client.answer("HEAD").unwrap();
+    assert_eq!(answer.header("content-length"), length.to_str().unwrap());
+    assert_ne!(answer.header("content-length"), "0");
+    track.gates().release();
+    assert_eq!(
+        client.get(HOST, "/").unwrap().text(),
+        "live",
+        "nothing is left over"
+    );
 }
