@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::site::{Position, Positions};
 use crate::switchboard::{Cut, Snapshot};
@@ -71,6 +72,7 @@ impl Actor {
     }
 
     fn load(&mut self) -> Result<(), NotTaken> {
+        let began = Instant::now();
         let failed = |error| NotTaken::Failed(format!("{}: {error}", self.file.display()));
         let (text, metadata) = read(&self.file).map_err(failed)?;
         let table = Table::load(&self.file, &text, &Disk).map_err(NotTaken::Mistakes)?;
@@ -78,6 +80,9 @@ impl Actor {
         self.accept(&table, &diff, &text)?;
         if diff.rest || self.access_differs(&diff) {
             self.publish_table(table, &diff)?;
+            let took_ms = began.elapsed().as_millis();
+            let (generation, sites) = (self.generation, self.table.sites.len());
+            tracing::info!(%generation, sites, took_ms, "table published");
         } else {
             self.table = Arc::new(table);
         }
@@ -140,7 +145,6 @@ impl Actor {
         self.close_removed(diff, &before);
         self.table = table;
         self.generation = generation;
-        tracing::info!(%generation, sites = self.table.sites.len(), "table published");
         Ok(())
     }
 

@@ -352,6 +352,11 @@ impl Daemon {
         Self { child, said }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it has printed.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
