@@ -18,7 +18,7 @@ impl Actor {
         let mut words = Vec::new();
         let mut reason = None;
         let table = Arc::clone(&self.table);
-        for (site, said) in &table.words {
+        for (site, said) in table.words.iter() {
             let Some(record) = self.record_as_asked(site) else {
                 continue;
             };

@@ -133,7 +133,7 @@ impl Ledger {
             return Ok(());
         };
         let now = Timestamp::now();
-        for (site, words) in &new.words {
+        for (site, words) in new.words.iter() {
             if let Some(known) = self.sites.get_mut(site)
                 && known.access != words.access
             {

@@ -210,7 +210,7 @@ fn open_ledger(lock: &StateLock, table: &Table) -> Result<Ledger, StartError> {
     let journal = match Journal::open(lock) {
         Ok(opened) => {
             if opened.is_first {
-                for (site, words) in &table.words {
+                for (site, words) in table.words.iter() {
                     let active = words.active.as_ref().map_or("?", |side| side.as_str());
                     tracing::warn!(
                         %site, active,

@@ -26,10 +26,10 @@ pub struct Table {
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
     pub sites: Vec<Arc<Site>>,
-    /// The words that ask for a move or for other access, per site.
-    pub words: BTreeMap<SiteName, Words>,
+    /// The words that ask for a move or for other access, of each of the sites.
+    pub words: Arc<BTreeMap<SiteName, Words>>,
     /// Finds the site of a host; made of `sites`.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// What is allowed but probably not meant, in the order of their places.
     pub warnings: Vec<Diagnostic>,
 }

@@ -16,6 +16,7 @@ mod ferret;
 mod flips;
 mod gate_loom;
 mod house;
+mod increment;
 mod load;
 mod metrics;
 mod mistakes;

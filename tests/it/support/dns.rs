@@ -44,8 +44,8 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
             zones: zones.collect(),
         },
         sites: Vec::new(),
-        words: BTreeMap::new(),
-        matcher: Matcher::default(),
+        words: Arc::default(),
+        matcher: Matcher::default().into(),
         warnings: Vec::new(),
     }
 }
@@ -87,7 +87,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             response: Duration::from_secs(1),
         },
     })];
-    table.matcher = Matcher::new(&table.sites);
+    table.matcher = Matcher::new(&table.sites).into();
     table
 }
 
