@@ -102,6 +102,11 @@ impl Loader {
         Ok(self.keep(Last { text, table, plain }))
     }
 
+    /// Shows the text that was loaded last, without a mistake.
+    pub fn text(&self) -> &str {
+        self.last.as_ref().map_or("", |last| &last.text)
+    }
+
     fn keep(&mut self, last: Last) -> Arc<Table> {
         Arc::clone(&self.last.insert(last).table)
     }
