@@ -22,7 +22,7 @@ use crate::certs::Store;
 use crate::control::{self, Control, Disk};
 use crate::journal::{LockError, StateLock};
 use crate::site::Outcome;
-use crate::table::{Diagnostic, Listen, ReadFile, Table};
+use crate::table::{Diagnostic, Listen, Loader, ReadFile, Table};
 use crate::telemetry::Metrics;
 use crate::{dns, proxy};
 
@@ -108,7 +108,8 @@ pub struct Addresses {
 #[derive(Debug)]
 pub struct App {
     file: PathBuf,
-    table: Table,
+    loader: Loader,
+    table: Arc<Table>,
 }
 
 /// A daemon that runs.
@@ -166,9 +167,11 @@ impl App {
             source,
         };
         let text = Disk.read(file).map_err(unread)?;
-        let table = Table::load(file, &text, &Disk).map_err(Error::Mistakes)?;
+        let mut loader = Loader::new(file);
+        let table = loader.load(text, &Disk).map_err(Error::Mistakes)?;
         Ok(Self {
             file: file.into(),
+            loader,
             table,
         })
     }
@@ -183,7 +186,11 @@ impl App {
     /// # Errors
     /// See [`Error`]; nothing is left running.
     pub fn spawn(self) -> Result<Running, Error> {
-        let Self { file, table } = self;
+        let Self {
+            file,
+            loader,
+            table,
+        } = self;
         let listen = table.listen.clone();
         let lock = StateLock::take(&table.state)?;
         probe_bind(&listen)?;
@@ -193,7 +200,8 @@ impl App {
 
         let certs = certificates(&table)?;
         let of_control = Arc::clone(&metrics.control);
-        let (control, board) = Control::open(&file, table, lock, of_control, Arc::clone(&certs))?;
+        let loaded = (loader, table);
+        let (control, board) = Control::open(&file, loaded, lock, of_control, Arc::clone(&certs))?;
         // After the journal: a socket in an otherwise empty directory is no sign of a first start.
         let listeners = Listeners::bind(&socket, listen.admin)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);

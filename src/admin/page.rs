@@ -62,7 +62,7 @@ fn write_page(page: &mut String, status: &StatusView) -> std::fmt::Result {
         running_flip(page, flip)?;
     }
     page.push_str("<div class=sites>");
-    for site in &status.sites {
+    for site in status.sites.iter() {
         site_card(page, site)?;
     }
     page.push_str("</div>");

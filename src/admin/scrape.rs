@@ -157,7 +157,7 @@ impl Gauges {
     }
 
     fn read_status(&self, status: &Status) {
-        for site in &status.sites {
+        for site in status.sites.iter() {
             let name = site.name.as_str();
             self.epoch
                 .with_label_values(&[name])

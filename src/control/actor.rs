@@ -14,14 +14,15 @@ use tokio::time::Instant;
 use crate::certs::Store;
 use crate::flip::{Input, Moment};
 use crate::site::{FlipId, Generation, SideName, SiteName};
-use crate::switchboard::{Lane, Switchboard};
-use crate::table::Table;
+use crate::switchboard::{Lane, Publication, Snapshot, Switchboard};
+use crate::table::{Loader, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
 use super::running::Running;
+use super::show::Shown;
 use super::status::{FlipStatus, Status};
 
 /// How long running flips may take to go back, or forward, when the daemon stops.
@@ -29,6 +30,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How soon something that failed on the disk is tried again; a full one is seldom emptied sooner.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How soon a replaced snapshot is looked at again; requests look at one for microseconds.
+const RETIRE: Duration = Duration::from_millis(20);
 
 /// What a task tells the actor.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(super) enum Event {
 /// All that the control plane knows.
 pub(super) struct Actor {
     pub(super) file: PathBuf,
+    pub(super) loader: Loader,
     pub(super) table: Arc<Table>,
     pub(super) generation: Generation,
     pub(super) ledger: Ledger,
@@ -62,6 +67,10 @@ pub(super) struct Actor {
     pub(super) rewritten: BTreeMap<SiteName, SideName>,
     /// The closed lanes of removed sites that have something in flight.
     pub(super) leaving: BTreeMap<SiteName, Arc<Lane>>,
+    /// Snapshots that were replaced, and that a request may still look at.
+    pub(super) retired: Vec<Arc<Snapshot>>,
+    /// What the status was last made of.
+    pub(super) shown: Option<Shown>,
     /// A flip has ended: what waited in the file for that is to be looked at.
     pub(super) look_again: bool,
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
@@ -104,6 +113,7 @@ impl Actor {
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
+                () = tokio::time::sleep(RETIRE), if !self.retired.is_empty() => self.bury(),
                 () = tokio::time::sleep(RETRY), if self.has_to_try_again() => self.reload(),
                 Some(()) = inbox.certs.recv() => self.reload_certificates(),
             }
@@ -113,6 +123,24 @@ impl Actor {
     /// Tells whether something failed that may work later without anybody's edit.
     fn has_to_try_again(&self) -> bool {
         !self.unwritten.is_empty() || matches!(self.file_problem, Some(NotTaken::Failed(_)))
+    }
+
+    /// Replaces what is served, and keeps what was: dropping it takes its time with very many
+    /// sites, and the last who looks at it must not be a request.
+    pub(super) fn publish_snapshot(&mut self, next: Arc<Snapshot>) -> Publication {
+        self.retired.push(self.board.current());
+        self.board.publish(next)
+    }
+
+    /// Drops, on a thread of its own, the replaced snapshots that nobody looks at any more.
+    fn bury(&mut self) {
+        // Who still looks when another is stored is given a share of his own (arc-swap), so one
+        // share, which is ours, means nobody; and nobody can come to look at it any more.
+        let unused = |snapshot: &mut Arc<Snapshot>| Arc::strong_count(snapshot) == 1;
+        let dead: Vec<_> = self.retired.extract_if(.., unused).collect();
+        if !dead.is_empty() {
+            tokio::task::spawn_blocking(move || drop(dead));
+        }
     }
 
     fn obey(&mut self, command: Command) {

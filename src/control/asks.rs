@@ -18,10 +18,12 @@ impl Actor {
         let mut words = Vec::new();
         let mut reason = None;
         let table = Arc::clone(&self.table);
-        for (site, said) in &table.words {
-            let Some(record) = self.record_as_asked(site) else {
+        for site in self.asking() {
+            let (Some(said), Some(record)) = (table.words.get(&site), self.record_as_asked(&site))
+            else {
                 continue;
             };
+            let site = &site;
             let word = said.active.as_ref();
             match decide(word, &record, &self.doing(site)) {
                 Ask::Nothing | Ask::Later => {}
@@ -65,6 +67,23 @@ impl Actor {
                 self.note_word(&site, word.as_ref(), &why.to_string());
             }
         }
+    }
+
+    /// Lists the sites whose word may ask for something: it is not the one read last, or a flip
+    /// carries another. Both lists are in the order of names, and walked along together.
+    fn asking(&self) -> Vec<SiteName> {
+        let mut records = self.ledger.sites.iter().peekable();
+        let mut asking = Vec::new();
+        for (site, said) in self.table.words.iter() {
+            while records.next_if(|(name, _)| *name < site).is_some() {}
+            let Some((_, record)) = records.next_if(|(name, _)| *name == site) else {
+                continue;
+            };
+            if said.active != record.word || self.flip_of(site).is_some() {
+                asking.push(site.clone());
+            }
+        }
+        asking
     }
 
     /// Shows the record of a site, with the word that its running flip carries as read.

@@ -1,16 +1,21 @@
 //! The ledger: the journal, and what it says, kept at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::journal::{Journal, SiteAdoption, SiteRecord, ZoneRecord};
-use crate::site::{Access, Epoch, Position, Positions, SiteName};
-use crate::table::{Diagnostic, PathRule, Site, Table};
-use crate::zone::{self, Serial, Zones};
+use crate::site::{Access, Epoch, Position, Positions, SideName, SiteName};
+use crate::switchboard::Snapshot;
+use crate::table::{Diagnostic, PathRule, Table};
+use crate::zone::{self, Contents, Serial, Zones};
 
 /// The epoch at which a site is adopted.
 const FIRST: Epoch = Epoch(1);
+
+/// New sites that are logged one by one; a first start may bring very many.
+const ADOPTED_SHOWN: usize = 20;
 
 /// What is journalled, and whether it can be gone by.
 #[derive(Debug)]
@@ -20,6 +25,9 @@ pub(super) struct Ledger {
     /// Every site the journal knows, removed ones included.
     pub(super) sites: BTreeMap<SiteName, SiteRecord>,
     zones: BTreeMap<String, ZoneRecord>,
+    /// Something that is served could not be journalled at the start: the next table is looked
+    /// through whole for it, and not only for what it changes.
+    pub(super) is_behind: bool,
     /// Random per process, so that nobody can choose names that collide.
     hash_key: u64,
 }
@@ -27,8 +35,33 @@ pub(super) struct Ledger {
 /// Zones that are ready, and the serials that must be journalled before they are published.
 #[derive(Debug)]
 pub(super) struct ReadyZones {
-    pub(super) zones: Zones,
+    pub(super) zones: Arc<Zones>,
     pub(super) changed: Vec<ZoneRecord>,
+}
+
+/// What zones are made of: a table, and where its sites are.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) table: &'a Table,
+    /// What is served: it has the position of every site that `positions` does not name.
+    pub(super) before: Option<&'a Snapshot>,
+    pub(super) positions: &'a Positions,
+    /// The zones that may differ from what is served; `None` for all.
+    pub(super) zones: Option<BTreeSet<&'a str>>,
+}
+
+impl Ground<'_> {
+    fn contents(&self) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
+        let all = || self.table.dns.zones.keys().map(String::as_str).collect();
+        let zones = self.zones.clone().unwrap_or_else(all);
+        if zones.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        zone::contents_of(self.table, &zones, |site| {
+            let named = self.positions.of(site).cloned();
+            named.or_else(|| self.before?.position(site))
+        })
+    }
 }
 
 impl Ledger {
@@ -39,6 +72,7 @@ impl Ledger {
             journal,
             sites: BTreeMap::new(),
             zones: BTreeMap::new(),
+            is_behind: false,
             hash_key: std::hash::RandomState::new().build_hasher().finish(),
         };
         if let Err(error) = ledger.read_again() {
@@ -72,16 +106,36 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adopts the sites of a table that have no record yet, where [`Ledger::positions`] says.
-    pub(super) fn adopt(&mut self, table: &Table) -> rusqlite::Result<()> {
+    /// Reads what is on disk of some sites.
+    pub(super) fn read_sites<'s>(
+        &mut self,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+    ) -> rusqlite::Result<()> {
+        let Ok(journal) = &self.journal else {
+            return Ok(());
+        };
+        for site in sites {
+            if let Some(record) = journal.site(site)? {
+                self.sites.insert(site.clone(), record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adopts those of some sites that have no record yet, where [`Ledger::positions`] says.
+    pub(super) fn adopt<'s>(
+        &mut self,
+        table: &Table,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+    ) -> rusqlite::Result<()> {
         let Ok(journal) = &mut self.journal else {
             return Ok(());
         };
-        let new: Vec<SiteAdoption> = table
-            .words
-            .iter()
-            .filter(|(site, _)| !self.sites.contains_key(*site))
-            .filter_map(|(site, words)| {
+        let new: Vec<SiteAdoption> = sites
+            .into_iter()
+            .filter(|site| !self.sites.contains_key(*site))
+            .filter_map(|site| {
+                let words = table.words.get(site)?;
                 let active = words.active.clone()?;
                 Some(SiteAdoption {
                     site: site.clone(),
@@ -94,21 +148,28 @@ impl Ledger {
             return Ok(());
         }
         journal.adopt(&new, Timestamp::now())?;
-        for SiteAdoption { site, active, .. } in &new {
+        for SiteAdoption { site, active, .. } in new.iter().take(ADOPTED_SHOWN) {
             tracing::info!(%site, %active, "new site: its word is adopted as the active side");
         }
-        self.read_again()
+        if new.len() > ADOPTED_SHOWN {
+            tracing::info!(sites = new.len(), "so are the words of many more new sites");
+        }
+        self.read_sites(new.iter().map(|adopted| &adopted.site))
     }
 
-    /// Tells where the sites of a table are, or are to be adopted.
-    pub(super) fn positions(&self, table: &Table) -> Positions {
-        let position = |site: &Site| match self.sites.get(&site.name) {
+    /// Tells where some sites of a table are by the journal, or are to be adopted.
+    pub(super) fn positions<'s>(
+        &self,
+        table: &Table,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+    ) -> Positions {
+        let position = |site: &SiteName| match self.sites.get(site) {
             Some(record) => Position {
                 active: Some(record.active.clone()),
                 epoch: record.epoch,
             },
             None if self.journal.is_ok() => {
-                let words = table.words.get(&site.name);
+                let words = table.words.get(site);
                 Position {
                     active: words.and_then(|words| words.active.clone()),
                     epoch: FIRST,
@@ -119,45 +180,42 @@ impl Ledger {
                 epoch: Epoch(0),
             },
         };
-        let sites = table.sites.iter();
-        Positions(
-            sites
-                .map(|site| (site.name.clone(), position(site)))
-                .collect(),
-        )
+        let sites = sites.into_iter();
+        Positions(sites.map(|site| (site.clone(), position(site))).collect())
     }
 
-    /// Journals the access that a new table gives, where it differs from what was last read.
-    pub(super) fn read_access(&mut self, old: &Table, new: &Table) -> rusqlite::Result<()> {
+    /// Journals the access that a new table gives to some sites, where it differs from what was
+    /// last read.
+    pub(super) fn read_access<'s>(
+        &mut self,
+        old: &Table,
+        new: &Table,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+    ) -> rusqlite::Result<()> {
         let Ok(journal) = &mut self.journal else {
             return Ok(());
         };
         let now = Timestamp::now();
-        for (site, words) in &new.words {
-            if let Some(known) = self.sites.get_mut(site)
+        for name in sites {
+            if let Some(words) = new.words.get(name)
+                && let Some(known) = self.sites.get_mut(name)
                 && known.access != words.access
             {
-                journal.access_read(site, words.access, now)?;
+                journal.access_read(name, words.access, now)?;
                 known.access = words.access;
             }
-        }
-        for site in &new.sites {
-            let before = old.sites.binary_search_by(|old| old.name.cmp(&site.name));
-            let before = before.map_or(&[][..], |at| &old.sites[at].paths);
-            for (prefix, access) in changed_paths(before, &site.paths) {
-                journal.path_access_read(&site.name, prefix, access, now)?;
+            let before = old.site(name.as_str()).map_or(&[][..], |site| &site.paths);
+            let after = new.site(name.as_str()).map_or(&[][..], |site| &site.paths);
+            for (prefix, access) in changed_paths(before, after) {
+                journal.path_access_read(name, prefix, access, now)?;
             }
         }
         Ok(())
     }
 
-    /// Compiles the zones of a table at these positions, with the serials they get.
-    pub(super) fn ready_zones(
-        &self,
-        table: &Table,
-        positions: &Positions,
-    ) -> Result<ReadyZones, Vec<Diagnostic>> {
-        let contents = zone::contents(table, positions)?;
+    /// Compiles the zones of a table, with the serials they get.
+    pub(super) fn ready_zones(&self, ground: &Ground<'_>) -> Result<ReadyZones, Vec<Diagnostic>> {
+        let contents = ground.contents()?;
         let mut serials = BTreeMap::new();
         let mut changed = Vec::new();
         for (name, content) in &contents {
@@ -177,21 +235,36 @@ impl Ledger {
             }
         }
         Ok(ReadyZones {
-            zones: Zones::compile(&contents, &serials, self.hash_key),
+            zones: self.compiled(ground, &contents, &serials),
             changed,
         })
     }
 
-    /// Compiles the zones of a table at these positions under the serials they have.
+    fn compiled(
+        &self,
+        ground: &Ground<'_>,
+        contents: &BTreeMap<String, Contents>,
+        serials: &BTreeMap<String, Serial>,
+    ) -> Arc<Zones> {
+        match (ground.before, &ground.zones) {
+            (Some(before), Some(touched)) if touched.is_empty() => Arc::clone(&before.zones),
+            (Some(before), Some(_)) => {
+                Arc::new(Zones::clone(&before.zones).with(contents, serials))
+            }
+            (Some(_) | None, _) => Arc::new(Zones::compile(contents, serials, self.hash_key)),
+        }
+    }
+
+    /// Compiles the zones of a table under the serials they have.
     ///
     /// For doubt, in which nothing new can be journalled, and no record of a zone differs.
-    pub(super) fn zones_in_doubt(&self, table: &Table, positions: &Positions) -> Option<Zones> {
-        let contents = zone::contents(table, positions).ok()?;
+    pub(super) fn zones_in_doubt(&self, ground: &Ground<'_>) -> Option<Arc<Zones>> {
+        let contents = ground.contents().ok()?;
         let serials = self
             .zones
             .iter()
             .map(|(name, zone)| (name.clone(), Serial(zone.serial)));
-        Some(Zones::compile(&contents, &serials.collect(), self.hash_key))
+        Some(self.compiled(ground, &contents, &serials.collect()))
     }
 
     /// Journals serials that are about to be published outside a flip.
@@ -208,6 +281,12 @@ impl Ledger {
     pub(super) fn remember_zones(&mut self, changed: Vec<ZoneRecord>) {
         self.zones
             .extend(changed.into_iter().map(|zone| (zone.name.clone(), zone)));
+    }
+
+    /// Lists the words that commits have left to be written into the file.
+    pub(super) fn due_rewrites(&self) -> impl Iterator<Item = (&SiteName, &(SideName, SideName))> {
+        let sites = self.sites.iter();
+        sites.filter_map(|(site, record)| Some((site, record.rewrite.as_ref()?)))
     }
 
     /// Shows the serial of each zone.

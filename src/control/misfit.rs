@@ -33,13 +33,18 @@ fn lines(mistakes: &[Diagnostic]) -> String {
     lines.join("\n")
 }
 
-/// Finds the sites whose journalled active side the table lacks, and the new ones without a word.
-pub(super) fn with_the_journal(
+/// Finds those of some sites whose journalled active side the table lacks, and the new ones
+/// without a word.
+pub(super) fn with_the_journal<'s>(
     table: &Table,
+    sites: impl IntoIterator<Item = &'s SiteName>,
     known: &BTreeMap<SiteName, SiteRecord>,
 ) -> Vec<Misfit> {
     let mut found = Vec::new();
-    for site in &table.sites {
+    let sites = sites
+        .into_iter()
+        .filter_map(|name| table.site(name.as_str()));
+    for site in sites {
         let words = table.words.get(&site.name);
         let word = words.and_then(|words| words.active.as_ref());
         match known.get(&site.name) {
@@ -72,7 +77,7 @@ pub(super) fn with_flips<'r>(
     for running in flips {
         for moving in &running.moves {
             let (name, to) = (&moving.planned.site, &moving.planned.to);
-            let site = table.sites.iter().find(|site| site.name == *name);
+            let site = table.site(name.as_str());
             if site.is_some_and(|site| site.side(to).is_none()) {
                 found.push(Misfit::new(
                     format!("sites.{name}.sides"),
@@ -99,7 +104,7 @@ pub(super) fn wait_for_flips<'r>(
     for running in flips {
         for moving in &running.moves {
             let name = &moving.planned.site;
-            let site = table.sites.iter().find(|site| site.name == *name);
+            let site = table.site(name.as_str());
             if site != Some(&moving.site) {
                 return Err(NotTaken::Waits {
                     site: name.clone(),

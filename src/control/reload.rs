@@ -3,6 +3,7 @@
 //! A file is taken whole or not at all. What it changes of a site in a flip waits, whole, until
 //! that flip has ended; every flip's end looks at the file again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -10,11 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::site::{Position, Positions};
+use crate::site::SiteName;
 use crate::switchboard::{Cut, Snapshot};
 use crate::table::{self, Diagnostic, Diff, ReadFile, Table};
+use crate::zone;
 
 use super::actor::Actor;
+use super::ledger::Ground;
 use super::misfit::{self, NotTaken};
 
 /// The largest file that is read: a table of 100,000 sites has some 30 MB.
@@ -75,16 +78,17 @@ impl Actor {
         let began = Instant::now();
         let failed = |error| NotTaken::Failed(format!("{}: {error}", self.file.display()));
         let (text, metadata) = read(&self.file).map_err(failed)?;
-        let table = Table::load(&self.file, &text, &Disk).map_err(NotTaken::Mistakes)?;
-        let diff = Diff::between(&self.table, &table, &self.file, &text);
-        self.accept(&table, &diff, &text)?;
+        let loaded = self.loader.load(text, &Disk);
+        let table = loaded.map_err(NotTaken::Mistakes)?;
+        let diff = Diff::between(&self.table, &table, &self.file, self.loader.text());
+        self.accept(&table, &diff)?;
         if diff.rest || self.access_differs(&diff) {
             self.publish_table(table, &diff)?;
             let took_ms = began.elapsed().as_millis();
             let (generation, sites) = (self.generation, self.table.sites.len());
             tracing::info!(%generation, sites, took_ms, "table published");
         } else {
-            self.table = Arc::new(table);
+            self.table = table;
         }
         self.rewritten.clear();
         self.ask_for_words(metadata.uid());
@@ -92,21 +96,32 @@ impl Actor {
     }
 
     /// Says why a sound table cannot be taken as things stand.
-    fn accept(&self, table: &Table, diff: &Diff, text: &str) -> Result<(), NotTaken> {
+    fn accept(&self, table: &Table, diff: &Diff) -> Result<(), NotTaken> {
         let mut found: Vec<Diagnostic> = diff.restart.clone();
         let mut misfits = misfit::with_flips(table, self.flips.values());
         // In doubt nothing is known of any site, and nothing is to be held against the table.
         if self.ledger.journal.is_ok() {
-            misfits.extend(misfit::with_the_journal(table, &self.ledger.sites));
+            let sites = self.to_look_at(table, diff);
+            misfits.extend(misfit::with_the_journal(table, sites, &self.ledger.sites));
         }
         if !misfits.is_empty() {
-            found.extend(table::place(&self.file, text, misfits));
+            found.extend(table::place(&self.file, self.loader.text(), misfits));
         }
         if !found.is_empty() {
             found.sort_by_key(|one| (one.line, one.column));
             return Err(NotTaken::Mistakes(found));
         }
         misfit::wait_for_flips(table, self.flips.values())
+    }
+
+    /// Lists the sites that a new table is held against the journal for: those it touches, as the
+    /// table before it fits the journal already.
+    fn to_look_at<'t>(&self, table: &'t Table, diff: &'t Diff) -> BTreeSet<&'t SiteName> {
+        if self.ledger.is_behind {
+            table.words.keys().collect()
+        } else {
+            diff.touched()
+        }
     }
 
     fn access_differs(&self, diff: &Diff) -> bool {
@@ -117,31 +132,44 @@ impl Actor {
 
     /// Journals what a table brings, and serves it: the zones are made first, for a table that
     /// has a mistake there must leave nothing behind.
-    fn publish_table(&mut self, table: Table, diff: &Diff) -> Result<(), NotTaken> {
+    fn publish_table(&mut self, table: Arc<Table>, diff: &Diff) -> Result<(), NotTaken> {
         let journal_failed =
             |error| NotTaken::Failed(format!("the journal could not be written: {error}"));
-        let positions = self.positions_with(&table);
-        let ready = self.ledger.ready_zones(&table, &positions);
+        let before = self.board.current();
+        let sites = self.to_look_at(&table, diff);
+        // Every other site stays where it is served. That comes before the journal: while the
+        // outcome of a commit is unknown the journal may name a side that nobody was let in to.
+        let positions = self.ledger.positions(&table, &diff.added);
+        let all = diff.touched().into_iter().chain(&diff.removed);
+        let zones = zone::touched(&self.table, &table, all).filter(|_| !self.ledger.is_behind);
+        let ready = self.ledger.ready_zones(&Ground {
+            table: &table,
+            before: Some(&before),
+            positions: &positions,
+            zones,
+        });
         let ready = ready.map_err(NotTaken::Mistakes)?;
-        self.ledger.adopt(&table).map_err(journal_failed)?;
+        let adopted = self.ledger.adopt(&table, sites.iter().copied());
+        adopted.map_err(journal_failed)?;
         let changed = ready.changed;
         self.ledger.journal_zones(changed).map_err(journal_failed)?;
-        let access = self.ledger.read_access(&self.table, &table);
+        let access = self.ledger.read_access(&self.table, &table, sites);
         access.map_err(journal_failed)?;
+        self.ledger.is_behind = false;
 
-        let before = self.board.current();
         let generation = self.generation.next();
-        let table = Arc::new(table);
         let next = Snapshot::follow(
             Some(&before),
             generation,
             Arc::clone(&table),
             &positions,
-            Arc::new(ready.zones),
+            ready.zones,
         );
         self.cut_returning(diff);
-        self.certs.follow(&table);
-        self.board.publish(Arc::new(next));
+        if names_certificates(&self.table, &table, diff) {
+            self.certs.follow(&table);
+        }
+        self.publish_snapshot(Arc::new(next));
         self.close_removed(diff, &before);
         self.table = table;
         self.generation = generation;
@@ -172,24 +200,15 @@ impl Actor {
             }
         }
     }
+}
 
-    /// Tells where each site of a table is served, or is to be when it is new.
-    ///
-    /// The snapshot comes before the journal: while the outcome of a commit is unknown the journal
-    /// may name a side that nobody has been let in to.
-    pub(super) fn positions_with(&self, table: &Table) -> Positions {
-        let mut positions = self.ledger.positions(table);
-        let current = self.board.current();
-        for site in &table.sites {
-            if let Some(view) = current.site(&site.name) {
-                let lane = view.lane.as_ref();
-                let position = Position {
-                    active: lane.map(|lane| lane.side.clone()),
-                    epoch: lane.map_or(crate::site::Epoch(0), |lane| lane.epoch),
-                };
-                positions.0.insert(site.name.clone(), position);
-            }
-        }
-        positions
-    }
+/// Tells whether a table may name other certificates than the one before it.
+fn names_certificates(old: &Table, new: &Table, diff: &Diff) -> bool {
+    let mut sites = diff.touched().into_iter().chain(&diff.removed);
+    let has_own = |table: &Table, site: &SiteName| {
+        table
+            .site(site.as_str())
+            .is_some_and(|site| site.tls.is_some())
+    };
+    old.certs != new.certs || sites.any(|site| has_own(old, site) || has_own(new, site))
 }

@@ -73,13 +73,12 @@ impl Actor {
     pub(super) fn rewrite_words(&mut self) {
         let pending: Vec<_> = self
             .ledger
-            .sites
-            .iter()
+            .due_rewrites()
             .filter(|(site, _)| {
                 self.flip_of(site)
                     .is_none_or(|running| is_published(&running.flip))
             })
-            .filter_map(|(site, record)| Some((site.clone(), record.rewrite.clone()?)))
+            .map(|(site, words)| (site.clone(), words.clone()))
             .collect();
         for (site, (from, to)) in pending {
             failpoint::hit("rewriting");

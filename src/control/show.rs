@@ -1,12 +1,53 @@
 //! Showing: the status, built anew from what the actor knows and published whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::site::{SideName, SiteName};
+use crate::switchboard::{SiteView, Snapshot};
+use crate::table::Table;
 
 use super::actor::Actor;
 use super::running::Running;
 use super::status::{FlipStatus, SiteStatus, Status, ZoneStatus};
+
+/// What the status was last made of; what is the same is not made anew.
+#[derive(Debug)]
+pub(super) struct Shown {
+    table: Arc<Table>,
+    snapshot: Arc<Snapshot>,
+    special: BTreeSet<SiteName>,
+    is_in_doubt: bool,
+    sites: Arc<Vec<Arc<SiteStatus>>>,
+}
+
+impl Shown {
+    /// Finds the places of the sites that the table or the snapshot changed; `None` when sites
+    /// have come or gone.
+    fn differing(&self, table: &Arc<Table>, snapshot: &Arc<Snapshot>) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        if !Arc::ptr_eq(&self.snapshot, snapshot) {
+            let (old, new) = (self.snapshot.sites(), snapshot.sites());
+            for (at, (old, new)) in old.iter().zip(new).enumerate() {
+                if old.site.name != new.site.name {
+                    return None;
+                }
+                let lane = |view: &SiteView| view.lane.as_ref().map(Arc::as_ptr);
+                let same = Arc::ptr_eq(&old.site, &new.site)
+                    && old.access == new.access
+                    && lane(old) == lane(new);
+                found.extend((!same).then_some(at));
+            }
+        }
+        if !Arc::ptr_eq(&self.table.words, &table.words) {
+            let both = self.table.words.iter().zip(table.words.iter());
+            for (at, (old, new)) in both.enumerate() {
+                found.extend((old != new).then_some(at));
+            }
+        }
+        (self.snapshot.sites().len() == snapshot.sites().len()).then_some(found)
+    }
+}
 
 /// Ended flips that the status keeps showing; older ones are in the journal.
 const RECENT_FLIPS: usize = 32;
@@ -19,7 +60,8 @@ impl Actor {
     }
 
     /// Publishes what is shown of all this.
-    pub(super) fn show(&self) {
+    pub(super) fn show(&mut self) {
+        let sites = self.site_statuses();
         let running = self
             .flips
             .values()
@@ -29,12 +71,7 @@ impl Actor {
             generation: self.generation,
             file: self.file.display().to_string(),
             file_problem: self.file_problem.as_ref().map(ToString::to_string),
-            sites: self
-                .table
-                .sites
-                .iter()
-                .map(|site| self.site_status(&site.name))
-                .collect(),
+            sites,
             flips: running.chain(self.recent.iter().cloned()).collect(),
             zones: self
                 .ledger
@@ -50,8 +87,68 @@ impl Actor {
         self.status.send_replace(Arc::new(status));
     }
 
-    fn site_status(&self, name: &SiteName) -> SiteStatus {
+    /// Shows every site; what is shown of one that nothing has happened to is shared with before.
+    fn site_statuses(&mut self) -> Arc<Vec<Arc<SiteStatus>>> {
         let snapshot = self.board.current();
+        let special = self.special();
+        let is_in_doubt = self.ledger.journal.is_err();
+        let before = self
+            .shown
+            .take()
+            .filter(|shown| shown.is_in_doubt == is_in_doubt);
+        let sites = match before {
+            Some(shown) => {
+                let mut sites = Arc::clone(&shown.sites);
+                let mut stale = shown.differing(&self.table, &snapshot);
+                if stale.is_none() || sites.len() != self.table.sites.len() {
+                    sites = self.all_statuses(&snapshot);
+                    stale = None;
+                }
+                let again = stale.into_iter().flatten().collect::<BTreeSet<_>>();
+                let named = special.union(&shown.special);
+                let named = named.filter_map(|name| self.place_of(name));
+                for at in again.into_iter().chain(named) {
+                    let status = Arc::new(self.site_status(&snapshot, &self.table.sites[at].name));
+                    if *sites[at] != *status {
+                        Arc::make_mut(&mut sites)[at] = status;
+                    }
+                }
+                sites
+            }
+            None => self.all_statuses(&snapshot),
+        };
+        self.shown = Some(Shown {
+            table: Arc::clone(&self.table),
+            snapshot,
+            special,
+            is_in_doubt,
+            sites: Arc::clone(&sites),
+        });
+        sites
+    }
+
+    fn all_statuses(&self, snapshot: &Snapshot) -> Arc<Vec<Arc<SiteStatus>>> {
+        let sites = self.table.sites.iter();
+        let each = sites.map(|site| Arc::new(self.site_status(snapshot, &site.name)));
+        Arc::new(each.collect())
+    }
+
+    /// Lists the sites of which there is more to show than table and snapshot say.
+    fn special(&self) -> BTreeSet<SiteName> {
+        let running = self.flips.values().flat_map(|running| &running.moves);
+        let moving = running.map(|moving| &moving.planned.site);
+        let told = self.problems.keys().chain(self.unwritten.keys());
+        let due = self.ledger.due_rewrites().map(|(site, _)| site);
+        let named = moving.chain(told).chain(self.rewritten.keys()).chain(due);
+        named.cloned().collect()
+    }
+
+    fn place_of(&self, name: &SiteName) -> Option<usize> {
+        let sites = &self.table.sites;
+        sites.binary_search_by(|site| site.name.cmp(name)).ok()
+    }
+
+    fn site_status(&self, snapshot: &Snapshot, name: &SiteName) -> SiteStatus {
         let view = snapshot.site(name);
         let lane = view.and_then(|view| view.lane.as_ref());
         let words = self.table.words.get(name).cloned().unwrap_or_default();

@@ -38,7 +38,9 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 host: site.hosts[0].clone(),
                 sides: site.sides.iter().map(|side| side.name.clone()).collect(),
             })
-            .collect(),
+            .map(Arc::new)
+            .collect::<Vec<_>>()
+            .into(),
         flips: Vec::new(),
         zones: table
             .dns
@@ -94,6 +96,14 @@ pub(crate) fn handle(status: Status) -> Handle {
     Handle { commands, status }
 }
 
+/// Goes through the sites of a status, to change them.
+pub(crate) fn sites(
+    sites: &mut Arc<Vec<Arc<SiteStatus>>>,
+) -> impl Iterator<Item = &mut SiteStatus> {
+    let sites = Arc::make_mut(sites).iter_mut();
+    sites.map(Arc::make_mut)
+}
+
 fn begin(
     id: FlipId,
     request: &FlipRequest,
@@ -102,7 +112,7 @@ fn begin(
     let mut status = Status::clone(&publish.borrow());
     let mut moves = Vec::new();
     for (name, to) in &request.moves {
-        let site = status.sites.iter_mut().find(|site| site.name == *name);
+        let site = sites(&mut status.sites).find(|site| site.name == *name);
         let Some(site) = site else {
             return Err(FlipError::UnknownSite {
                 site: name.clone(),
@@ -167,11 +177,7 @@ async fn play(id: FlipId, publish: &watch::Sender<Arc<Status>>) {
         if phase == "settled" {
             next.outcome = Some(Outcome::Settled);
             for step in &next.moves {
-                for site in status
-                    .sites
-                    .iter_mut()
-                    .filter(|site| site.name == step.site)
-                {
+                for site in sites(&mut status.sites).filter(|site| site.name == step.site) {
                     site.active = Some(step.to.clone());
                     site.epoch = site.epoch.next();
                     site.flip = None;

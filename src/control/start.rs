@@ -12,13 +12,13 @@ use crate::certs::Store;
 use crate::journal::{Journal, OpenError, StateLock};
 use crate::site::Generation;
 use crate::switchboard::{Snapshot, Switchboard};
-use crate::table::{self, Diagnostic, ReadFile, Table};
+use crate::table::{self, Diagnostic, Loader, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
 use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
-use super::ledger::Ledger;
+use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
 use super::status::Status;
 use super::watch::{Watch, watch};
@@ -28,6 +28,8 @@ use super::{misfit, recover};
 const COMMANDS: usize = 64;
 /// Events of its own tasks that may wait.
 const EVENTS: usize = 1024;
+/// Sites of a first start that are logged one by one, of however many.
+const FIRST_SHOWN: usize = 20;
 
 /// Why the control plane could not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +79,7 @@ impl Control {
     /// get the page, and the status says why.
     pub fn open(
         file: &Path,
-        table: Table,
+        (loader, table): (Loader, Arc<Table>),
         lock: StateLock,
         metrics: Arc<ControlMetrics>,
         certs: Arc<Store>,
@@ -87,7 +89,6 @@ impl Control {
             fits(file, &table, &ledger)?;
         }
         let past = recover::past(&mut ledger);
-        let table = Arc::new(table);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
         let board = Switchboard::new(first);
@@ -103,8 +104,9 @@ impl Control {
         })?;
         let certs_watch =
             cert_files::watch(Arc::clone(&certs), renewals).map_err(StartError::Thread)?;
-        let actor = Actor {
+        let mut actor = Actor {
             file: file.into(),
+            loader,
             table,
             generation,
             ledger,
@@ -119,6 +121,8 @@ impl Control {
             unwritten: BTreeMap::new(),
             rewritten: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            retired: Vec::new(),
+            shown: None,
             look_again: false,
             recent: past.recent,
             status,
@@ -178,26 +182,32 @@ impl Control {
 
 /// Builds what is served first: every site where the journal says it is.
 fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, StartError> {
-    let positions = ledger.positions(table);
-    let ready = ledger
-        .ready_zones(table, &positions)
-        .map_err(StartError::Misfits)?;
-    note("the sites that are new", ledger.adopt(table));
-    note("the zones' serials", ledger.journal_zones(ready.changed));
-    note("the access of sites", ledger.read_access(table, table));
-    let (table, zones) = (Arc::clone(table), Arc::new(ready.zones));
+    let sites = || table.words.keys();
+    let positions = ledger.positions(table, sites());
+    let ready = ledger.ready_zones(&Ground {
+        table,
+        before: None,
+        positions: &positions,
+        zones: None,
+    });
+    let ready = ready.map_err(StartError::Misfits)?;
+    let adopted = note("the sites that are new", &ledger.adopt(table, sites()));
+    let zones = note("the zones' serials", &ledger.journal_zones(ready.changed));
+    let access = ledger.read_access(table, table, sites());
+    let access = note("the access of sites", &access);
+    ledger.is_behind = !(adopted && zones && access);
     Ok(Snapshot::follow(
         None,
         Generation(1),
-        table,
+        Arc::clone(table),
         &positions,
-        zones,
+        ready.zones,
     ))
 }
 
 /// Holds the table against the journal.
 fn fits(file: &Path, table: &Table, ledger: &Ledger) -> Result<(), StartError> {
-    let misfits = misfit::with_the_journal(table, &ledger.sites);
+    let misfits = misfit::with_the_journal(table, table.words.keys(), &ledger.sites);
     if misfits.is_empty() {
         return Ok(());
     }
@@ -210,7 +220,7 @@ fn open_ledger(lock: &StateLock, table: &Table) -> Result<Ledger, StartError> {
     let journal = match Journal::open(lock) {
         Ok(opened) => {
             if opened.is_first {
-                for (site, words) in &table.words {
+                for (site, words) in table.words.iter().take(FIRST_SHOWN) {
                     let active = words.active.as_ref().map_or("?", |side| side.as_str());
                     tracing::warn!(
                         %site, active,
@@ -229,9 +239,11 @@ fn open_ledger(lock: &StateLock, table: &Table) -> Result<Ledger, StartError> {
     Ok(Ledger::new(journal))
 }
 
-/// Says what could not be journalled at start; the sites are served by what is on disk all the same.
-fn note(what: &str, written: rusqlite::Result<()>) {
+/// Says what could not be journalled at start, and whether it could; the sites are served by what
+/// is on disk all the same.
+fn note(what: &str, written: &rusqlite::Result<()>) -> bool {
     if let Err(error) = written {
         tracing::error!(%error, "{what} could not be journalled: make room on the disk, reload");
     }
+    written.is_ok()
 }

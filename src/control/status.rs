@@ -18,8 +18,9 @@ pub struct Status {
     pub file: String,
     /// Why the file as it is on disk is not what is served; `None` when it is.
     pub file_problem: Option<String>,
-    /// The sites in the order of their names.
-    pub sites: Vec<SiteStatus>,
+    /// The sites in the order of their names; shared with the status before, where they are as
+    /// they were.
+    pub sites: Arc<Vec<Arc<SiteStatus>>>,
     /// Flips, the newest first: all that run, and the last that ended.
     pub flips: Vec<Arc<FlipStatus>>,
     /// Serials by zone name.
@@ -36,7 +37,7 @@ impl Status {
             generation: Generation(0),
             file: String::new(),
             file_problem: None,
-            sites: Vec::new(),
+            sites: Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),
             certs: Vec::new(),

@@ -1,5 +1,6 @@
 //! The steps of a flip, as the actor does them: each carries out one action of the machine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use crate::journal::{CommitError, FlipEnd, LaneRecord};
 use crate::site::{During, FlipId, Outcome, Position, Positions};
 use crate::switchboard::{Cut, Snapshot};
 use crate::table::Diagnostic;
-use crate::zone::Zones;
+use crate::zone::{self, Zones};
 
 use super::actor::{Actor, Event};
+use super::ledger::Ground;
 use super::preflight::{self, Thoroughness};
 use super::running::{Moving, Prepared, Running};
 use super::{confirm, failpoint, rewrite};
@@ -73,7 +75,15 @@ impl Actor {
         running.epochs = journal.intent(id, &running.journalled).map_err(|error| {
             format!("the intent could not be journalled: {error}; nothing happened")
         })?;
-        self.ledger.read_again().map_err(|error| error.to_string())
+        self.read_moved(id)
+    }
+
+    /// Reads what the journal says of the sites of a flip.
+    fn read_moved(&mut self, id: FlipId) -> Result<(), String> {
+        let running = self.flips.get(&id).ok_or("the flip is gone")?;
+        let sites = running.moves.iter().map(|moving| &moving.planned.site);
+        let read = self.ledger.read_sites(sites);
+        read.map_err(|error| error.to_string())
     }
 
     pub(super) fn hold(&mut self, id: FlipId) -> Option<Input> {
@@ -153,7 +163,7 @@ impl Actor {
 
     pub(super) fn prepare(&self, id: FlipId) -> Result<Prepared, String> {
         let running = self.flips.get(&id).ok_or("the flip is gone")?;
-        let mut positions = self.positions_with(&self.table);
+        let mut positions = Positions::default();
         for (moving, epoch) in running.moves.iter().zip(&running.epochs) {
             let active = Some(moving.planned.to.clone());
             positions.0.insert(
@@ -164,21 +174,34 @@ impl Actor {
                 },
             );
         }
-        let ready = self
-            .ledger
-            .ready_zones(&self.table, &positions)
-            .map_err(|mistakes| in_words(&mistakes))?;
+        let before = self.board.current();
+        let ready = self.ledger.ready_zones(&Ground {
+            table: &self.table,
+            before: Some(&before),
+            positions: &positions,
+            zones: Some(self.zones_of(running)),
+        });
+        let ready = ready.map_err(|mistakes| in_words(&mistakes))?;
         let snapshot = Snapshot::follow(
-            Some(&self.board.current()),
+            Some(&before),
             self.generation,
             Arc::clone(&self.table),
             &positions,
-            Arc::new(ready.zones),
+            ready.zones,
         );
         Ok(Prepared {
             snapshot: Arc::new(snapshot),
             zones: ready.changed,
         })
+    }
+
+    /// Lists the zones that a flip changes.
+    fn zones_of(&self, running: &Running) -> BTreeSet<&str> {
+        let sites = running.moves.iter();
+        sites
+            .filter_map(|moving| self.table.site(moving.planned.site.as_str()))
+            .flat_map(|site| zone::zones_of(&self.table, site))
+            .collect()
     }
 
     pub(super) fn journal_aborted(&mut self, id: FlipId) -> Result<(), String> {
@@ -198,12 +221,11 @@ impl Actor {
 
     /// In doubt, the page: also for those who would have been held, and for names SERVFAIL.
     fn show_doubt(&mut self, id: FlipId) {
-        let served = self.positions_with(&self.table);
         let Some(running) = self.flips.get_mut(&id) else {
             return;
         };
         running.is_in_doubt = true;
-        let mut doubtful = served.clone();
+        let mut doubtful = Positions::default();
         for moving in &running.moves {
             moving.lane.gates.hold(During::Page);
             let position = Position {
@@ -212,21 +234,36 @@ impl Actor {
             };
             doubtful.0.insert(moving.planned.site.clone(), position);
         }
-        if let Some(zones) = self.ledger.zones_in_doubt(&self.table, &doubtful) {
-            self.store(&served, zones);
+        let before = self.board.current();
+        let zones = self.flips.get(&id).map(|running| self.zones_of(running));
+        let zones = self.ledger.zones_in_doubt(&Ground {
+            table: &self.table,
+            before: Some(&before),
+            positions: &doubtful,
+            zones,
+        });
+        if let Some(zones) = zones {
+            self.store(zones);
         }
         self.show();
     }
 
     /// Ends the doubt: the zones are those of the old side again.
-    fn end_doubt(&mut self) {
-        let served = self.positions_with(&self.table);
-        match self.ledger.ready_zones(&self.table, &served) {
+    fn end_doubt(&mut self, id: FlipId) {
+        let before = self.board.current();
+        let zones = self.flips.get(&id).map(|running| self.zones_of(running));
+        let ready = self.ledger.ready_zones(&Ground {
+            table: &self.table,
+            before: Some(&before),
+            positions: &Positions::default(),
+            zones,
+        });
+        match ready {
             Ok(ready) => {
                 if let Err(error) = self.ledger.journal_zones(ready.changed) {
                     tracing::error!(%error, "the zones' serials could not be journalled");
                 }
-                self.store(&served, ready.zones);
+                self.store(ready.zones);
             }
             Err(mistakes) => {
                 tracing::error!("the zones stay in doubt: {}", in_words(&mistakes));
@@ -235,31 +272,28 @@ impl Actor {
     }
 
     /// Publishes other zones over the same lanes.
-    fn store(&self, served: &Positions, zones: Zones) {
+    fn store(&mut self, zones: Arc<Zones>) {
         let current = self.board.current();
         let table = Arc::clone(&self.table);
-        let next = Snapshot::follow(
-            Some(&current),
-            self.generation,
-            table,
-            served,
-            Arc::new(zones),
-        );
-        self.board.publish(Arc::new(next));
+        let nobody = Positions::default();
+        let next = Snapshot::follow(Some(&current), self.generation, table, &nobody, zones);
+        self.publish_snapshot(Arc::new(next));
     }
 
     /// The store that moves the sites; it cannot fail.
     pub(super) fn publish(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
         let Prepared { snapshot, zones } = running.prepared.take()?;
-        running.publication = Some(self.board.publish(snapshot));
-        for moving in &running.moves {
-            moving.lane.gates.close();
+        let closing: Vec<_> = running.moves.iter().map(|m| Arc::clone(&m.lane)).collect();
+        self.publish_snapshot(snapshot);
+        for lane in closing {
+            lane.gates.close();
         }
+        let running = self.flips.get_mut(&id)?;
         // Told again: the lanes that a worker looks at on the first call may not be closed yet.
         running.publication = Some(self.board.nudge());
         self.ledger.remember_zones(zones);
-        if let Err(error) = self.ledger.read_again() {
+        if let Err(error) = self.read_moved(id) {
             tracing::error!(%error, "the journal could not be read after a commit");
         }
         failpoint::hit("published");
@@ -299,7 +333,7 @@ impl Actor {
 
     pub(super) fn release(&mut self, id: FlipId) -> Option<Input> {
         if self.flips.get(&id)?.is_in_doubt {
-            self.end_doubt();
+            self.end_doubt(id);
         }
         let running = self.flips.get_mut(&id)?;
         running.is_in_doubt = false;
@@ -332,7 +366,7 @@ impl Actor {
             }
             return Err(format!("its end could not be journalled: {error}"));
         }
-        self.ledger.read_again().map_err(|error| error.to_string())
+        self.read_moved(id)
     }
 
     pub(super) fn announce(&mut self, id: FlipId, ending: &Ending) -> Option<Input> {

@@ -77,20 +77,19 @@ impl Journal {
     /// # Errors
     /// The disk's, or a row that this program did not write.
     pub fn sites(&self) -> rusqlite::Result<BTreeMap<SiteName, SiteRecord>> {
-        let mut query = self.db.prepare(
-            "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to FROM sites",
-        )?;
-        let rows = query.query_map([], |row| {
-            let record = SiteRecord {
-                active: SideName::new(&row.get::<_, String>(1)?),
-                epoch: Epoch(row.get(2)?),
-                word: side(row, 3)?,
-                access: word(row, 4)?,
-                rewrite: side(row, 5)?.zip(side(row, 6)?),
-            };
-            Ok((SiteName::new(&row.get::<_, String>(0)?), record))
-        })?;
+        let mut query = self.db.prepare(SITES)?;
+        let rows = query.query_map([], site)?;
         rows.collect()
+    }
+
+    /// Reads what is known of one site.
+    ///
+    /// # Errors
+    /// Those of [`Journal::sites`].
+    pub fn site(&self, name: &SiteName) -> rusqlite::Result<Option<SiteRecord>> {
+        let mut query = self.db.prepare(&format!("{SITES} WHERE name = ?1"))?;
+        let found = query.query_row([name.as_str()], site).optional()?;
+        Ok(found.map(|(_, record)| record))
     }
 
     /// Reads the zones as last published.
@@ -195,6 +194,20 @@ impl Journal {
         })?;
         rows.collect()
     }
+}
+
+/// Every column of a site that is read, for [`site`].
+const SITES: &str = "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to FROM sites";
+
+fn site(row: &Row<'_>) -> rusqlite::Result<(SiteName, SiteRecord)> {
+    let record = SiteRecord {
+        active: SideName::new(&row.get::<_, String>(1)?),
+        epoch: Epoch(row.get(2)?),
+        word: side(row, 3)?,
+        access: word(row, 4)?,
+        rewrite: side(row, 5)?.zip(side(row, 6)?),
+    };
+    Ok((SiteName::new(&row.get::<_, String>(0)?), record))
 }
 
 fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {

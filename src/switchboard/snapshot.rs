@@ -1,8 +1,9 @@
 //! A snapshot: one table, where its sites are, and the zones compiled from both.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
-use crate::site::{Access, Generation, Position, Positions, SiteName};
+use crate::site::{Access, Epoch, Generation, Position, Positions, SiteName};
 use crate::table::{Site, Table};
 use crate::zone::Zones;
 
@@ -51,9 +52,13 @@ impl Route<'_> {
 impl Snapshot {
     /// Builds the snapshot that follows `before`.
     ///
-    /// A site that is at the same epoch as before keeps its gates, whatever the table changed of
-    /// it; a site at another epoch gets new ones. A site without a position, or whose active side
-    /// the table does not have, is in doubt.
+    /// A site that `positions` names is there, and any other is where it was. A site that is at
+    /// the same epoch as before keeps its gates, whatever the table changed of it; a site at
+    /// another epoch gets new ones. A site without a position, or whose active side the table does
+    /// not have, is in doubt.
+    ///
+    /// Of a great many sites an edit touches a few: the lists, all in the order of names, are
+    /// walked along together, and what is the same is shared.
     pub fn follow(
         before: Option<&Self>,
         generation: Generation,
@@ -61,29 +66,38 @@ impl Snapshot {
         positions: &Positions,
         zones: Arc<Zones>,
     ) -> Self {
-        let sites = table
-            .sites
+        let mut old = before
+            .map_or(&[][..], |before| &before.sites)
             .iter()
-            .map(|site| {
-                let old = before.and_then(|before| before.site(&site.name));
-                let lane = positions.of(&site.name).and_then(|at| lane(site, at, old));
-                let access = table
-                    .words
-                    .get(&site.name)
-                    .map_or(Access::Open, |word| word.access);
-                SiteView {
-                    site: Arc::clone(site),
-                    access,
-                    lane: lane.map(Arc::new),
-                }
-            })
-            .collect();
+            .peekable();
+        let mut words = table.words.iter().peekable();
+        let mut positions = positions.0.iter().peekable();
+        let mut sites = Vec::with_capacity(table.sites.len());
+        for site in &table.sites {
+            let old = named(&mut old, &site.name, |view| &view.site.name);
+            let words = named(&mut words, &site.name, |(name, _)| name);
+            let at = named(&mut positions, &site.name, |(name, _)| name);
+            sites.push(SiteView {
+                site: Arc::clone(site),
+                access: words.map_or(Access::Open, |(_, words)| words.access),
+                lane: lane(site, at.map(|(_, at)| at), old),
+            });
+        }
         Self {
             generation,
             table,
             zones,
             sites,
         }
+    }
+
+    /// Tells where a site is served; `None` when there is no such site.
+    pub fn position(&self, name: &SiteName) -> Option<Position> {
+        let lane = self.site(name)?.lane.as_ref();
+        Some(Position {
+            active: lane.map(|lane| lane.side.clone()),
+            epoch: lane.map_or(Epoch(0), |lane| lane.epoch),
+        })
     }
 
     /// Finds the site of a host and the rule of a path; see [`Table::route`].
@@ -110,19 +124,37 @@ impl Snapshot {
     }
 }
 
-fn lane(site: &Site, at: &Position, before: Option<&SiteView>) -> Option<Lane> {
-    let side = site.side(at.active.as_ref()?)?;
-    let kept = before
-        .and_then(|view| view.lane.as_ref())
-        .filter(|lane| lane.epoch == at.epoch && lane.side == side.name);
-    Some(Lane {
+/// Walks a list in the order of names on to a name, and takes what is there.
+fn named<I: Iterator>(
+    list: &mut Peekable<I>,
+    name: &SiteName,
+    name_of: impl Fn(&I::Item) -> &SiteName,
+) -> Option<I::Item> {
+    while list.next_if(|one| name_of(one) < name).is_some() {}
+    list.next_if(|one| name_of(one) == name)
+}
+
+fn lane(site: &Arc<Site>, at: Option<&Position>, before: Option<&SiteView>) -> Option<Arc<Lane>> {
+    let old = before.and_then(|view| view.lane.as_ref());
+    let (active, epoch) = match at {
+        Some(at) => (at.active.as_ref()?, at.epoch),
+        None => old.map(|lane| (&lane.side, lane.epoch))?,
+    };
+    let kept = old.filter(|lane| lane.epoch == epoch && lane.side == *active);
+    if let (Some(lane), Some(before)) = (kept, before)
+        && Arc::ptr_eq(&before.site, site)
+    {
+        return Some(Arc::clone(lane));
+    }
+    let side = site.side(active)?;
+    Some(Arc::new(Lane {
         site: site.name.clone(),
         side: side.name.clone(),
-        epoch: at.epoch,
+        epoch,
         origins: side.web.clone(),
         gates: kept.map_or_else(
             || Arc::new(Gates::default()),
             |lane| Arc::clone(&lane.gates),
         ),
-    })
+    }))
 }

@@ -96,7 +96,7 @@ impl Report {
 }
 
 /// Sorts by place; what is found at one place stays in the order of finding.
-fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(super) fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.sort_by_key(|one| (one.line, one.column));
     found
 }

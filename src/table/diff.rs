@@ -1,12 +1,14 @@
 //! What a new table changes against the one that is served.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::site::SiteName;
 
 use super::diagnostic::{Diagnostic, Report};
-use super::model::{Table, Words};
+use super::model::{Site, Table, Words};
 use super::tree::{self, Entry, Place, Value};
 
 /// What a new table changes.
@@ -18,6 +20,8 @@ pub struct Diff {
     pub added: Vec<SiteName>,
     /// Sites of the old table only.
     pub removed: Vec<SiteName>,
+    /// Sites of both that differ in something else than their words.
+    pub changed: Vec<SiteName>,
     /// Something else that a reload may change differs: sites, zones, policies, pages.
     pub rest: bool,
     /// What a reload must not change, each with "needs a restart"; when there is any, the new
@@ -27,40 +31,76 @@ pub struct Diff {
 
 impl Diff {
     /// Compares two tables; `path` and `text` are those of the new one, for the places.
+    ///
+    /// What both share, as [`super::Loader`] has them do, is not looked into.
     pub fn between(old: &Table, new: &Table, path: &Path, text: &str) -> Self {
-        let mut words = BTreeMap::new();
-        for (site, new) in &new.words {
-            let Some(old) = old.words.get(site) else {
-                continue;
-            };
-            if (&old.active, old.access) != (&new.active, new.access) {
-                words.insert(site.clone(), new.clone());
-            }
-        }
-        let added = only_in(new, old);
-        let removed = only_in(old, new);
-        Self {
-            words,
+        let mut diff = Self {
+            words: BTreeMap::new(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            changed: Vec::new(),
             rest: old.dns != new.dns
-                || old.sites != new.sites
                 || old.certs != new.certs
                 || old.default_site != new.default_site,
-            added,
-            removed,
             restart: restart(old, new, path, text),
+        };
+        if !Arc::ptr_eq(&old.words, &new.words) {
+            diff.words(&old.words, &new.words);
         }
+        diff.sites(&old.sites, &new.sites);
+        diff.rest |= !(diff.added.is_empty() && diff.removed.is_empty() && diff.changed.is_empty());
+        diff
     }
 
     /// Tells whether the new table says just what the old one says.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty() && !self.rest && self.restart.is_empty()
     }
-}
 
-fn only_in(one: &Table, other: &Table) -> Vec<SiteName> {
-    let names = one.words.keys();
-    let missing = names.filter(|name| !other.words.contains_key(*name));
-    missing.cloned().collect()
+    /// Lists the sites of the new table that are not as they were in the old one.
+    pub fn touched(&self) -> BTreeSet<&SiteName> {
+        let sites = self.added.iter().chain(&self.changed);
+        sites.chain(self.words.keys()).collect()
+    }
+
+    fn words(&mut self, old: &BTreeMap<SiteName, Words>, new: &BTreeMap<SiteName, Words>) {
+        let mut old = old.iter().peekable();
+        for (site, new) in new {
+            while old.next_if(|(other, _)| *other < site).is_some() {}
+            let Some((_, old)) = old.next_if(|(other, _)| *other == site) else {
+                continue;
+            };
+            if (&old.active, old.access) != (&new.active, new.access) {
+                self.words.insert(site.clone(), new.clone());
+            }
+        }
+    }
+
+    /// Walks along both lists, which are in the order of names.
+    fn sites(&mut self, old: &[Arc<Site>], new: &[Arc<Site>]) {
+        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+        while let (Some(before), Some(after)) = (old.peek(), new.peek()) {
+            // First, as it spares the look at the names.
+            let order = if Arc::ptr_eq(before, after) {
+                Ordering::Equal
+            } else {
+                before.name.cmp(&after.name)
+            };
+            if order == Ordering::Equal && before != after {
+                self.changed.push(after.name.clone());
+            }
+            if order.is_le() {
+                let gone = old.next().filter(|_| order.is_lt());
+                self.removed.extend(gone.map(|site| site.name.clone()));
+            }
+            if order.is_ge() {
+                let come = new.next().filter(|_| order.is_gt());
+                self.added.extend(come.map(|site| site.name.clone()));
+            }
+        }
+        self.removed.extend(old.map(|site| site.name.clone()));
+        self.added.extend(new.map(|site| site.name.clone()));
+    }
 }
 
 /// Listeners and the journal belong to the process: a reload that moved them could fail halfway.

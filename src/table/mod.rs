@@ -9,7 +9,7 @@
 //!                  v
 //! text -> tree -> schema -> resolve -> Table -> matcher   host -> site
 //!        (places)  (keys)  (meaning)     |   -> diff      what a reload changes
-//!            \________\________\_________|
+//!            \________\________\_________|   increment   what an edit did not touch
 //!                      v
 //!               Vec<Diagnostic>          text + side -> edit -> text with one word changed
 //! ```
@@ -30,6 +30,7 @@
 mod diagnostic;
 mod diff;
 mod edit;
+mod increment;
 mod keys;
 mod matcher;
 mod model;
@@ -42,6 +43,7 @@ mod tree;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
+pub use increment::Loader;
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
@@ -61,7 +63,7 @@ impl Table {
         text: &str,
         files: &dyn ReadFile,
     ) -> Result<Self, Vec<Diagnostic>> {
-        resolve::load(path, text, files)
+        resolve::load(path, text, files).map(|(table, _)| table)
     }
 
     /// Lists every key that a table may have, as `docs/routes.md` explains them.
@@ -72,6 +74,14 @@ impl Table {
     /// Writes the keys as a JSON Schema (draft 2020-12), for editors.
     pub fn json_schema() -> serde_json::Value {
         keys::json_schema()
+    }
+
+    /// Looks up a site by name.
+    pub fn site(&self, name: &str) -> Option<&std::sync::Arc<Site>> {
+        let at = self
+            .sites
+            .binary_search_by(|site| site.name.as_str().cmp(name));
+        at.ok().map(|at| &self.sites[at])
     }
 
     /// Finds the site of a host name; the index counts in `sites`. Without a host of that name it

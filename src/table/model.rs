@@ -29,10 +29,10 @@ pub struct Table {
     pub sites: Vec<Arc<Site>>,
     /// Who answers for hosts that no site has.
     pub default_site: Option<SiteName>,
-    /// The words that ask for a move or for other access, per site.
-    pub words: BTreeMap<SiteName, Words>,
+    /// The words that ask for a move or for other access, of each of the sites.
+    pub words: Arc<BTreeMap<SiteName, Words>>,
     /// Finds the site of a host; made of `sites`.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// What is allowed but probably not meant, in the order of their places.
     pub warnings: Vec<Diagnostic>,
 }

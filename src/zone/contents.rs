@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::site::{Position, Positions};
+use crate::site::{Position, Positions, SiteName};
 use crate::table::{Diagnostic, FollowingName, Site, Table, ZoneTable};
 
 use super::Serial;
@@ -46,9 +46,23 @@ pub fn contents(
     table: &Table,
     positions: &Positions,
 ) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
+    let zones: BTreeSet<&str> = table.dns.zones.keys().map(String::as_str).collect();
+    contents_of(table, &zones, |site| positions.of(site).cloned())
+}
+
+/// Gathers what some zones of a table hold.
+///
+/// # Errors
+/// Those of [`contents`], of these zones.
+pub fn contents_of(
+    table: &Table,
+    zones: &BTreeSet<&str>,
+    position: impl Fn(&SiteName) -> Option<Position>,
+) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut drafts = BTreeMap::new();
-    for (name, zone) in &table.dns.zones {
+    let wanted = table.dns.zones.iter();
+    for (name, zone) in wanted.filter(|(name, _)| zones.contains(name.as_str())) {
         match Draft::open(name, zone) {
             Ok(draft) => drop(drafts.insert(name.clone(), draft)),
             Err(mut wrong) => mistakes.append(&mut wrong),
@@ -60,9 +74,48 @@ pub fn contents(
         mistakes,
     };
     for site in &table.sites {
-        gathering.site(site, positions.of(&site.name));
+        // Those of other zones are passed over, which are most when one zone is gathered.
+        if zones_of(table, site)
+            .iter()
+            .any(|zone| zones.contains(zone))
+        {
+            gathering.site(site, position(&site.name).as_ref());
+        }
     }
     gathering.finish()
+}
+
+/// Lists the zones that may not hold in a new table what they hold in an old one, when only these
+/// sites differ; `None` when that may be any of them.
+pub fn touched<'t, 's>(
+    old: &'t Table,
+    new: &'t Table,
+    sites: impl IntoIterator<Item = &'s SiteName>,
+) -> Option<BTreeSet<&'t str>> {
+    if old.dns != new.dns {
+        return None;
+    }
+    let mut touched = BTreeSet::new();
+    for name in sites {
+        match (old.site(name.as_str()), new.site(name.as_str())) {
+            (Some(old), Some(new)) if say_the_same(old, new) => {}
+            (before, after) => {
+                let sites = [before, after].into_iter().flatten();
+                touched.extend(sites.flat_map(|site| zones_of(new, site)));
+            }
+        }
+    }
+    Some(touched)
+}
+
+/// Tells whether zones hold the same of two sites at one position.
+fn say_the_same(one: &Site, other: &Site) -> bool {
+    let sides = one.sides.iter().zip(&other.sides);
+    let mut sides = sides.map(|(one, other)| one.name == other.name && one.names == other.names);
+    one.hosts == other.hosts
+        && one.names == other.names
+        && one.sides.len() == other.sides.len()
+        && sides.all(|same| same)
 }
 
 /// Lists the names whose TXT shows the epoch of a site: one in each zone that has a name of it.
@@ -74,7 +127,7 @@ pub fn flip_names(table: &Table, site: &Site) -> Vec<String> {
 }
 
 /// Lists the zones that hosts or following names of a site lie in.
-fn zones_of<'t>(table: &'t Table, site: &Site) -> BTreeSet<&'t str> {
+pub fn zones_of<'t>(table: &'t Table, site: &Site) -> BTreeSet<&'t str> {
     let following = site.names.iter().map(|name| &name.owner);
     site.hosts
         .iter()
@@ -124,13 +177,16 @@ impl<'a> Gathering<'a> {
         key: impl Fn() -> String,
     ) -> Option<String> {
         let zone = self.zone_of(owner)?;
-        let owner = self.name(owner, &key())?;
+        if !self.drafts.contains_key(&zone) {
+            return None;
+        }
+        let owner = self.name(owner, &key)?;
         let draft = self.drafts.get_mut(&zone)?;
         for address in addresses {
             draft.claim(
                 &owner,
                 address_type(address),
-                Claim { key: key(), ttl },
+                Claim { key: &key, ttl },
                 rdata(address),
             );
         }
@@ -144,7 +200,7 @@ impl<'a> Gathering<'a> {
         following: &FollowingName,
         position: Option<&Position>,
     ) -> Option<String> {
-        let key = format!("sites.{}.names.{}", site.name, following.owner);
+        let key = || format!("sites.{}.names.{}", site.name, following.owner);
         let ttl = u32::try_from(following.ttl.as_secs())
             .unwrap_or(u32::MAX)
             .max(1);
@@ -153,17 +209,15 @@ impl<'a> Gathering<'a> {
             .and_then(|side| site.side(side))
             .and_then(|side| side.names.get(&following.from));
         let zone = match active {
-            Some(address) => {
-                self.claim_addresses(&following.owner, &[*address], ttl, || key.clone())?
-            }
+            Some(address) => self.claim_addresses(&following.owner, &[*address], ttl, key)?,
             None => self.zone_of(&following.owner)?,
         };
-        let owner = self.name(&following.owner, &key)?;
+        let owner = self.name(&following.owner, key)?;
         let draft = self.drafts.get_mut(&zone)?;
         // Which side is active must not decide whether a zone file is right.
         for side in &site.sides {
             if let Some(address) = side.names.get(&following.from) {
-                draft.reserve(&owner, address_type(address), key.clone());
+                draft.reserve(&owner, address_type(address), key);
             }
         }
         if active.is_none() {
@@ -183,7 +237,7 @@ impl<'a> Gathering<'a> {
         text.truncate(usize::from(u8::MAX));
         let mut rdata = vec![u8::try_from(text.len()).unwrap_or(u8::MAX)];
         rdata.append(&mut text);
-        let key = format!("sites.{}", site.name);
+        let key = || format!("sites.{}", site.name);
         let Some(draft) = self.drafts.get_mut(zone) else {
             return;
         };
@@ -198,7 +252,7 @@ impl<'a> Gathering<'a> {
                     rdata.into(),
                 );
             }
-            Err(error) => self.mistakes.push(unplaced(&key, &error.to_string())),
+            Err(error) => self.mistakes.push(unplaced(&key(), &error.to_string())),
         }
     }
 
@@ -206,11 +260,11 @@ impl<'a> Gathering<'a> {
         zone_of(self.table, name).map(str::to_owned)
     }
 
-    fn name(&mut self, text: &str, key: &str) -> Option<Name> {
+    fn name(&mut self, text: &str, key: impl Fn() -> String) -> Option<Name> {
         Name::of_table(text)
             .map_err(|error| {
                 self.mistakes
-                    .push(unplaced(key, &format!("{text:?}: {error}")))
+                    .push(unplaced(&key(), &format!("{text:?}: {error}")))
             })
             .ok()
     }

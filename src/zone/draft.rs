@@ -22,9 +22,9 @@ const EXPIRE: u32 = 1_209_600;
 const MINIMUM: u32 = 60;
 
 /// What the table says of a record it claims.
-pub(super) struct Claim {
-    /// The key path that says it.
-    pub(super) key: String,
+pub(super) struct Claim<K> {
+    /// Gives the key path that says it.
+    pub(super) key: K,
     /// Seconds.
     pub(super) ttl: u32,
 }
@@ -72,14 +72,23 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds a record of the table.
-    pub(super) fn claim(&mut self, owner: &Name, rtype: Type, claim: Claim, rdata: Box<[u8]>) {
+    pub(super) fn claim<K>(&mut self, owner: &Name, rtype: Type, claim: Claim<K>, rdata: Box<[u8]>)
+    where
+        K: FnOnce() -> String,
+    {
         self.reserve(owner, rtype, claim.key);
         self.add(owner, rtype, claim.ttl, rdata);
     }
 
     /// Keeps an owner and type for the table.
-    pub(super) fn reserve(&mut self, owner: &Name, rtype: Type, key: String) {
-        self.claims.entry((owner.clone(), rtype)).or_insert(key);
+    ///
+    /// Only the records of a zone file can contradict that.
+    pub(super) fn reserve(&mut self, owner: &Name, rtype: Type, key: impl FnOnce() -> String) {
+        if self.table.file.is_some() {
+            self.claims
+                .entry((owner.clone(), rtype))
+                .or_insert_with(key);
+        }
     }
 
     /// Makes a name answer SERVFAIL.

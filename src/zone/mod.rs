@@ -34,19 +34,21 @@ mod record;
 mod serial;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use answer::{Dropped, Reply, Transport, answer};
 use compiled::{ByName, Keyed, Zone};
-pub use contents::{Contents, contents, flip_names};
+pub use contents::{Contents, contents, contents_of, flip_names, touched, zones_of};
 use name::Sought;
 pub use query::{Rcode, UDP_PAYLOAD_MAX};
 use record::Type;
 pub use serial::Serial;
 
 /// The compiled zones of a snapshot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Zones {
-    zones: ByName<Zone>,
+    /// Shared with the zones of other snapshots that say the same.
+    zones: ByName<Arc<Zone>>,
     /// Labels of the zone name that has most of them.
     deepest: usize,
 }
@@ -60,23 +62,31 @@ impl Zones {
         serials: &BTreeMap<String, Serial>,
         hash_key: u64,
     ) -> Self {
-        let keyed = Keyed(hash_key);
-        let mut zones = ByName::with_capacity_and_hasher(contents.len(), keyed);
+        let zones = ByName::with_capacity_and_hasher(contents.len(), Keyed(hash_key));
+        Self { zones, deepest: 0 }.with(contents, serials)
+    }
+
+    /// Compiles contents in the place of what these zones have of the same names.
+    #[must_use]
+    pub fn with(
+        mut self,
+        contents: &BTreeMap<String, Contents>,
+        serials: &BTreeMap<String, Serial>,
+    ) -> Self {
+        let keyed = *self.zones.hasher();
         for (name, contents) in contents {
             let serial = serials.get(name).copied();
             let serial = serial.unwrap_or_else(|| Serial::first(0, contents.file_serial));
-            zones.insert(
-                contents.apex.folded(),
-                Zone::compile(contents, serial, keyed),
-            );
+            let zone = Zone::compile(contents, serial, keyed);
+            self.deepest = self.deepest.max(zone.labels());
+            self.zones.insert(contents.apex.folded(), Arc::new(zone));
         }
-        let deepest = zones.values().map(Zone::labels).max().unwrap_or(0);
-        Self { zones, deepest }
+        self
     }
 
     /// Finds the innermost zone for a question (RFC 1034 §4.3.2, step 2).
     fn of(&self, name: &Sought, rtype: Type) -> Option<&Zone> {
-        let mut apex = None;
+        let mut apex: Option<&Zone> = None;
         for labels in (0..=self.deepest.min(name.labels())).rev() {
             let Some(zone) = self.zones.get(name.last(labels)) else {
                 continue;

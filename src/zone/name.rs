@@ -121,6 +121,10 @@ impl Name {
         (first > 0).then(|| Self(self.0[1 + first..].into()))
     }
 
+    fn is_folded(&self) -> bool {
+        !self.0.iter().any(u8::is_ascii_uppercase)
+    }
+
     /// Tells whether the first label is `*` (RFC 4592 §2.1.1).
     pub(super) fn is_wildcard(&self) -> bool {
         self.0.starts_with(b"\x01*")
@@ -180,7 +184,11 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        let fold = |name: &Self| name.0.to_ascii_lowercase();
+        let fold = |name: &'_ Self| name.0.to_ascii_lowercase();
+        // Nearly every name is in lower case already: compared as they are, without a copy.
+        if self.is_folded() && other.is_folded() {
+            return self.0.cmp(&other.0);
+        }
         fold(self).cmp(&fold(other))
     }
 }

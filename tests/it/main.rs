@@ -18,6 +18,7 @@ mod flips;
 mod gate_loom;
 mod hosts;
 mod house;
+mod increment;
 mod load;
 mod metrics;
 mod mistakes;

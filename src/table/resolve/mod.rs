@@ -11,9 +11,12 @@ mod policy;
 mod site;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use crate::site::SiteName;
 
 use super::diagnostic::{Diagnostic, Report};
 use super::keys::ROOT;
@@ -26,18 +29,21 @@ use super::tree::{self, Node, Place};
 /// What every part needs: where mistakes go, and where named files are read.
 struct Context<'c> {
     report: Report,
+    /// The sites that name files which were read.
+    readers: BTreeSet<SiteName>,
     folder: &'c Path,
     files: &'c dyn ReadFile,
 }
 
-/// Loads a table from its text; see [`Table::load`].
+/// Loads a table from its text, and tells which sites name files; see [`Table::load`].
 pub(super) fn load(
     path: &Path,
     text: &str,
     files: &dyn ReadFile,
-) -> Result<Table, Vec<Diagnostic>> {
+) -> Result<(Table, BTreeSet<SiteName>), Vec<Diagnostic>> {
     let mut context = Context {
         report: Report::new(path),
+        readers: BTreeSet::new(),
         folder: path.parent().unwrap_or(Path::new("")),
         files,
     };
@@ -51,7 +57,7 @@ pub(super) fn load(
     let warnings = context.report.finish()?;
     // Without a mistake nothing was left out; the error keeps this total.
     table
-        .map(|table| Table { warnings, ..table })
+        .map(|table| (Table { warnings, ..table }, context.readers))
         .ok_or_else(Vec::new)
 }
 
@@ -100,10 +106,10 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         state: state?,
         certs,
         dns,
-        matcher: Matcher::new(&sites).with_default(default),
+        matcher: Arc::new(Matcher::new(&sites).with_default(default)),
         default_site: default.map(|index| sites[index].name.clone()),
         sites,
-        words,
+        words: Arc::new(words),
         warnings: Vec::new(),
     })
 }
@@ -209,6 +215,11 @@ impl Context<'_> {
     fn read(&mut self, at: &At<'_>) -> Option<LoadedFile> {
         let text = at.text(&mut self.report)?;
         let path = self.beside(text);
+        // A name has no dot in it.
+        if let Some(below) = at.key.strip_prefix("sites.") {
+            let name = below.split('.').next().unwrap_or_default();
+            self.readers.insert(SiteName::new(name));
+        }
         match self.files.read(&path) {
             Ok(text) => Some(LoadedFile {
                 path,

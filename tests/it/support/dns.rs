@@ -44,8 +44,8 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
             zones: zones.collect(),
         },
         sites: Vec::new(),
-        words: BTreeMap::new(),
-        matcher: Matcher::default(),
+        words: Arc::default(),
+        matcher: Matcher::default().into(),
         default_site: None,
         warnings: Vec::new(),
     }
@@ -89,7 +89,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             tunnel: Duration::from_secs(60),
         },
     })];
-    table.matcher = Matcher::new(&table.sites);
+    table.matcher = Matcher::new(&table.sites).into();
     table
 }
 

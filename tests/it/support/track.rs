@@ -83,11 +83,11 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         state: PathBuf::new(),
         certs: PathBuf::new(),
         dns: Dns::default(),
-        matcher: Matcher::new(&sites),
+        matcher: Matcher::new(&sites).into(),
         default_site: None,
         warnings: Vec::new(),
         sites,
-        words: [(SiteName::new("ispot"), Words::default())].into(),
+        words: Arc::new([(SiteName::new("ispot"), Words::default())].into()),
     }
 }
 
@@ -132,7 +132,7 @@ impl Track {
         let mut table = table(&[live.address], &[backup.address]);
         let mut words = Words::default();
         change(Arc::make_mut(&mut table.sites[0]), &mut words);
-        table.words.insert(SiteName::new("ispot"), words);
+        Arc::make_mut(&mut table.words).insert(SiteName::new("ispot"), words);
         let board = Switchboard::new(snapshot(None, &table, Some("live"), 1));
         let registry = Registry::new();
         let metrics = HttpMetrics::register(&registry).unwrap();

@@ -1,0 +1,258 @@
+//! Loading again: what an edit did not touch is taken over from the load before.
+//!
+//! It is for tables of very many sites, of which an edit touches one or a few: reading all of them
+//! anew takes seconds. It is not for telling what is wrong with a text: whatever is not as it
+//! should be is left to the load of the whole, whose mistakes and places are the only ones.
+//!
+//! ```text
+//! text ──cut──> before │ block │ block │ block │ … │ after
+//!                  │            changed              │
+//!                  └──────────────┬──────────────────┘
+//!                      a small text ──resolve──> a small table
+//! last table ── the other sites, shared ─────────────┴──> Table
+//! ```
+//!
+//! The blocks that changed are put between the beginning and the end of the file, and that small
+//! text is loaded as any other is: so there is one way to read a site, and no second meaning. What
+//! the small table cannot know is whether a name is claimed by a site that is not in it; that is
+//! looked up in what the last load had claimed.
+//!
+//! Invariants:
+//! - [`Loader::load`] gives just what [`Table::load`] gives for the same text and files, mistakes
+//!   included. A text that is not plainly cut, a change outside of the sites, a mistake anywhere,
+//!   or very many changes at once have the whole loaded.
+//! - A site whose block is the same is the same `Arc`. One that names files is read each time.
+//!
+//! Nothing is left behind by a crash. Proved by `tests/it/increment.rs`: random tables and edits.
+
+mod cut;
+mod edit;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::site::SiteName;
+
+use super::diagnostic::Diagnostic;
+use super::matcher::Matcher;
+use super::model::{Dns, ReadFile, Site, Table};
+use super::resolve;
+use cut::Cut;
+use edit::{Edit, Small};
+
+/// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
+const BLOCKS_MAX: usize = 1_000;
+
+/// Loads the texts of one file, each as cheaply as the one before it allows.
+#[derive(Debug)]
+pub struct Loader {
+    path: PathBuf,
+    last: Option<Last>,
+}
+
+/// The last text that was loaded without a mistake.
+#[derive(Debug)]
+struct Last {
+    text: String,
+    table: Arc<Table>,
+    /// `None` when it is not plain.
+    plain: Option<Plain>,
+}
+
+/// What there is to know of a text that is plainly cut.
+#[derive(Debug)]
+struct Plain {
+    cut: Cut,
+    /// Which site has which host or name.
+    claims: HashMap<String, SiteName>,
+    /// The sites that name files, which may change by themselves.
+    readers: BTreeSet<SiteName>,
+}
+
+impl Loader {
+    /// Knows nothing yet; `path` is that of [`Table::load`].
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            last: None,
+        }
+    }
+
+    /// Loads a text; what is as it was in the last one is shared with that table.
+    ///
+    /// # Errors
+    /// Those of [`Table::load`].
+    pub fn load(
+        &mut self,
+        text: String,
+        files: &dyn ReadFile,
+    ) -> Result<Arc<Table>, Vec<Diagnostic>> {
+        if let Some(mut last) = self.last.take() {
+            let followed = last.follow(&self.path, &text, files);
+            if followed.is_some() {
+                last.text = text;
+                return Ok(self.keep(last));
+            }
+            self.last = Some(last);
+        }
+        let (table, readers) = resolve::load(&self.path, &text, files)?;
+        let plain = Plain::of(&text, &table, readers);
+        let table = Arc::new(table);
+        Ok(self.keep(Last { text, table, plain }))
+    }
+
+    /// Shows the text that was loaded last, without a mistake.
+    pub fn text(&self) -> &str {
+        self.last.as_ref().map_or("", |last| &last.text)
+    }
+
+    fn keep(&mut self, last: Last) -> Arc<Table> {
+        Arc::clone(&self.last.insert(last).table)
+    }
+}
+
+impl Last {
+    /// Goes over to another text, all but for the text itself; `None`, with nothing changed, when
+    /// the whole has to be loaded.
+    fn follow(&mut self, path: &Path, text: &str, files: &dyn ReadFile) -> Option<()> {
+        let plain = self.plain.as_mut()?;
+        let old = (&plain.cut, self.text.as_str());
+        if old.1 == text && plain.readers.is_empty() && reads_no_file(&self.table.dns) {
+            return Some(());
+        }
+        let edit = Edit::between(old, text, &self.table)?;
+        let picked = edit.picked(text, &plain.readers);
+        if picked.len() > BLOCKS_MAX {
+            return None;
+        }
+        let small = Small::load(text, &edit.cut, &picked, path, files)?;
+        if !plain.are_free(&small.table, &edit.gone) {
+            return None;
+        }
+        let warnings = edit.warnings(old, &self.table, &small)?;
+        let next = merged(&self.table, &small.table, &edit.gone, warnings);
+        plain.take_over(&self.table, small, edit);
+        self.table = Arc::new(next);
+        Some(())
+    }
+}
+
+fn reads_no_file(dns: &Dns) -> bool {
+    dns.zones.values().all(|zone| zone.file.is_none())
+}
+
+impl Plain {
+    fn of(text: &str, table: &Table, readers: BTreeSet<SiteName>) -> Option<Self> {
+        let cut = Cut::of(text)?;
+        // The parser has the last word on what is a site.
+        let names = (0..cut.blocks.len()).map(|block| cut.name(text, block));
+        let is_so = cut.blocks.len() == table.sites.len()
+            && names.collect::<HashSet<_>>().len() == table.sites.len()
+            && (0..cut.blocks.len()).all(|block| table.site(cut.name(text, block)).is_some());
+        if !is_so {
+            return None;
+        }
+        let mut claims = HashMap::with_capacity(2 * table.sites.len());
+        for site in &table.sites {
+            claims.extend(claimed_by(site).map(|name| (name.to_owned(), site.name.clone())));
+        }
+        Some(Self {
+            cut,
+            claims,
+            readers,
+        })
+    }
+
+    /// Tells whether what some sites claim is not claimed by any other that stays.
+    fn are_free(&self, small: &Table, gone: &BTreeSet<SiteName>) -> bool {
+        let claims = small.sites.iter().flat_map(|site| claimed_by(site));
+        let mut owners = claims.filter_map(|name| self.claims.get(name));
+        owners.all(|owner| gone.contains(owner) || small.site(owner.as_str()).is_some())
+    }
+
+    /// Goes over to the next text; `before` is the table of the last one.
+    fn take_over(&mut self, before: &Table, small: Small, edit: Edit) {
+        let read = small.table.sites.iter().map(|site| &site.name);
+        for name in read.chain(&edit.gone) {
+            for claim in before
+                .site(name.as_str())
+                .into_iter()
+                .flat_map(|site| claimed_by(site))
+            {
+                self.claims.remove(claim);
+            }
+            self.readers.remove(name);
+        }
+        for site in &small.table.sites {
+            let claims = claimed_by(site).map(|name| (name.to_owned(), site.name.clone()));
+            self.claims.extend(claims);
+        }
+        self.readers.extend(small.readers);
+        self.cut = edit.cut;
+    }
+}
+
+/// Lists what no other site may have: every name that `resolve` has a site claim.
+fn claimed_by(site: &Site) -> impl Iterator<Item = &str> {
+    let following = site.names.iter().map(|name| &name.owner);
+    site.hosts.iter().chain(following).map(String::as_str)
+}
+
+/// Puts the sites of a small table in the place of those that a table has of the same names.
+fn merged(
+    table: &Table,
+    small: &Table,
+    gone: &BTreeSet<SiteName>,
+    warnings: Vec<Diagnostic>,
+) -> Table {
+    let mut sites = table.sites.clone();
+    let mut words = Arc::clone(&table.words);
+    let find =
+        |sites: &[Arc<Site>], name: &SiteName| sites.binary_search_by(|site| site.name.cmp(name));
+    let mut hosts_stay = gone.is_empty();
+    for name in gone {
+        if let Ok(at) = find(&sites, name) {
+            sites.remove(at);
+        }
+        Arc::make_mut(&mut words).remove(name);
+    }
+    for site in &small.sites {
+        match find(&sites, &site.name) {
+            // What is equal stays the very same, which is how it is known later on to be equal.
+            Ok(at) if sites[at] == *site => {}
+            Ok(at) => {
+                hosts_stay &= sites[at].hosts == site.hosts;
+                sites[at] = Arc::clone(site);
+            }
+            Err(at) => {
+                hosts_stay = false;
+                sites.insert(at, Arc::clone(site));
+            }
+        }
+        let said = &small.words[&site.name];
+        if words.get(&site.name) != Some(said) {
+            Arc::make_mut(&mut words).insert(site.name.clone(), said.clone());
+        }
+    }
+    // What changes it lies outside of the sites, and has the whole loaded.
+    let default_site = table.default_site.clone();
+    let default = default_site
+        .as_ref()
+        .and_then(|name| find(&sites, name).ok());
+    Table {
+        listen: table.listen.clone(),
+        state: table.state.clone(),
+        certs: table.certs.clone(),
+        dns: small.dns.clone(),
+        matcher: if hosts_stay {
+            Arc::clone(&table.matcher)
+        } else {
+            Arc::new(Matcher::new(&sites).with_default(default))
+        },
+        default_site,
+        sites,
+        words,
+        warnings,
+    }
+}
