@@ -376,7 +376,7 @@ impl Daemon {
 
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args(["-s", name, &id])
