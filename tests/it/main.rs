@@ -16,6 +16,7 @@ mod edits;
 mod ferret;
 mod flips;
 mod gate_loom;
+mod h2;
 mod hosts;
 mod house;
 mod load;
