@@ -27,6 +27,7 @@ mod proxy;
 mod proxy_gates;
 mod recovery;
 mod reload;
+mod resumption;
 mod support;
 mod systemd;
 mod table;
