@@ -81,6 +81,9 @@ impl Parts for ClientBody {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
         let polled = poll_part(&mut self.incoming, cx);
         self.stream.reading(polled.is_pending());
+        if let Poll::Ready(Some(Ok(Part::Chunk(bytes)))) = &polled {
+            self.stream.carried(bytes.len());
+        }
         polled.map(|next| next.map(|part| part.map_err(|e| BodyError::Client(e.to_string()))))
     }
 
@@ -132,7 +135,10 @@ impl http_body::Body for Served {
         self.stream.writing(false);
         let polled = self.body.poll_part(cx);
         match &polled {
-            Poll::Ready(Some(Ok(Part::Chunk(_)))) => self.stream.writing(true),
+            Poll::Ready(Some(Ok(Part::Chunk(bytes)))) => {
+                self.stream.carried(bytes.len());
+                self.stream.writing(true);
+            }
             Poll::Ready(Some(Ok(Part::Trailers(_))) | None) => self.ended = true,
             Poll::Ready(Some(Err(error))) => tracing::debug!(%error, "answer cut short"),
             Poll::Pending => {}

@@ -7,14 +7,15 @@
 //! ```text
 //! client connection ─> server ──(a task per stream) RequestHead, Body──> service
 //!                        │ <──────────────────── ResponseHead, Body ───────
-//!                     patience (how long, how much)     convert, both ways
+//!           meter, patience (how much, how long)    convert, both ways
 //! ```
 //!
 //! Invariants: a connection has at most so many streams, and so many bytes waiting on each; a
-//! client that takes or sends nothing for too long, or resets more than it lets be answered, loses
-//! its connection; a stream that is reset ends its exchange with the origin. A crash leaves nothing
-//! behind. Tests: `h2` in `tests/it`.
+//! client that takes or sends nothing for too long, resets more than it lets be answered, or sends
+//! much that carries nothing, loses its connection; a stream that is reset ends its exchange with
+//! the origin. A crash leaves nothing behind. Tests: `h2` in `tests/it`.
 
 mod convert;
+mod meter;
 mod patience;
 pub(super) mod server;

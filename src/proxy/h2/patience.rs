@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::proxy::Limits;
 
+use super::meter::Meter;
+
 /// How many exchanges a client may give up beyond those that it lets be answered: each costs an
 /// origin its connection. Who seeks in films resets some dozens; who floods, thousands.
 const GIVEN_UP_MAX: u32 = 128;
@@ -20,6 +22,7 @@ pub(super) struct Patience {
     /// Exchanges that may still be given up.
     credit: Cell<u32>,
     spent: Notify,
+    meter: Rc<Meter>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,13 +69,20 @@ impl Patience {
             streams: RefCell::new(Vec::new()),
             credit: Cell::new(GIVEN_UP_MAX),
             spent: Notify::new(),
+            meter: Rc::default(),
         })
+    }
+
+    /// Shares the count of what comes on the connection.
+    pub(super) fn meter(&self) -> &Rc<Meter> {
+        &self.meter
     }
 
     /// Begins the watch over a stream.
     pub(super) fn begin(self: &Rc<Self>) -> Rc<Stream> {
         let clock = Rc::new(Clock::default());
         self.state.set(State::Busy);
+        self.meter.request();
         self.streams.borrow_mut().push(Rc::downgrade(&clock));
         Rc::new(Stream {
             clock,
@@ -145,6 +155,11 @@ impl Patience {
 }
 
 impl Stream {
+    /// Notes bytes of a body, either way.
+    pub(super) fn carried(&self, bytes: usize) {
+        self.patience.meter.carried(bytes);
+    }
+
     /// Notes whether a part of the request's body is waited for.
     pub(super) fn reading(&self, waits: bool) {
         note(&self.clock.reading, waits);

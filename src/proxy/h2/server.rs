@@ -18,6 +18,7 @@ use crate::proxy::service::Service;
 use crate::proxy::stream::Stream;
 
 use super::convert::{self, ClientBody, Served};
+use super::meter::Metered;
 use super::patience::{Over, Patience};
 
 /// Streams that a client may have open at once (RFC 9113 §5.1.2); more are refused.
@@ -25,7 +26,7 @@ const STREAMS_MAX: u32 = 128;
 /// The size of a request's head, in bytes as RFC 9113 §6.5.2 counts them; a longer one is refused.
 const HEAD_MAX: u32 = 64 * 1024;
 /// Bytes of a body that a client may send before somebody has asked for them, per stream.
-const STREAM_WINDOW: u32 = 256 * 1024;
+pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same over all streams of a connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that wait for the client, per stream.
@@ -56,7 +57,7 @@ pub(in crate::proxy) async fn serve(
     let client = Rc::new(client);
     let answering = Rc::clone(&patience);
     let connection = builder().serve_connection(
-        TokioIo::new(stream),
+        TokioIo::new(Metered::new(stream, patience.meter())),
         service_fn(move |request| {
             let exchange = Exchange {
                 service: Rc::clone(&service),

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::support::browser::Browser;
+use crate::support::client::Client;
 use crate::support::daemon::{Daemon, OneSite, Place};
 use crate::support::nginx::Nginx;
 use crate::support::wait::until;
@@ -90,6 +91,31 @@ fn curl_sees_both_nginx_by_http_1_http_2_and_http_2_without_tls() {
         assert_eq!((code, body.as_str()), (200, other));
         flip(&street, to);
     }
+}
+
+#[test]
+fn curl_is_shown_the_page_by_each_protocol_while_what_is_in_flight_goes_on() {
+    let street = street("{during: page, drain: {for: 60s}}");
+    let place = &street.place;
+    let mut film = Client::connect(place.http().parse().unwrap());
+    film.send(&format!("GET /film HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert_eq!(film.head().unwrap().0, 200);
+    place.sed("s/active: live/active: backup/");
+    place.until_phase("draining");
+    for (arguments, version) in [(&["--http2"][..], "2"), (&["--http1.1"], "1.1")] {
+        let (said, body) = curl(place, "site.pem", HOST, arguments);
+        assert_eq!(said, format!("503 {version}"));
+        assert!(body.contains("Back in a moment"), "{body}");
+    }
+    let head = ["--http2-prior-knowledge", "-D", "-", "-o", "/dev/null"];
+    let (code, head) = place.curl("/", &head);
+    assert!(code == 503 && head.contains("retry-after: 1"), "{head}");
+    assert!(!film.some(1).unwrap().is_empty(), "the film goes on");
+    drop(film);
+    let flip = place.flip_ended(1);
+    assert_eq!(flip["outcome"], "settled", "{flip}");
+    let (said, body) = curl(place, "site.pem", HOST, &["--http2"]);
+    assert!(said == "200 2" && body.contains("backup"), "{said} {body}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod dns;
+pub(crate) mod h2_frames;
 pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod pair;

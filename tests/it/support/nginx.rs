@@ -58,7 +58,7 @@ impl Nginx {
     }
 }
 
-/// `/slow` takes some seconds; a single process, for it is ended as one.
+/// `/slow` takes some seconds, `/film` half a minute; a single process, for it is ended as one.
 const CONFIG: &str = r#"
 daemon off;
 master_process off;
@@ -78,6 +78,7 @@ http {
         root FOLDER/site;
         location = /side { return 200 SIDE; }
         location = /slow { limit_rate 1000; }
+        location = /film { alias FOLDER/site/slow; limit_rate 100; }
         location = /ws {
             proxy_pass http://WEBSOCKETS;
             proxy_http_version 1.1;
