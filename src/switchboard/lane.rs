@@ -145,12 +145,12 @@ impl Gates {
     /// Tells whether an exchange of this kind is to be ended.
     pub fn is_cut(&self, kind: Kind) -> bool {
         let cut = self.cut.load(Ordering::Acquire);
-        let least = match kind {
-            Kind::Tunnel => Cut::Tunnels,
-            Kind::Read => Cut::Reads,
-            Kind::Write => Cut::Everything,
-        };
-        cut >= least as u8
+        match kind {
+            // A lane that is over lets the others end; a tunnel has no end of its own.
+            Kind::Tunnel => cut >= Cut::Tunnels as u8 || self.are_closed(),
+            Kind::Read => cut >= Cut::Reads as u8,
+            Kind::Write => cut >= Cut::Everything as u8,
+        }
     }
 
     /// Tells whether the lane is over.

@@ -111,6 +111,18 @@ fn a_hold_ends_tunnels_and_leaves_what_else_is_in_flight() {
 }
 
 #[test]
+fn a_tunnel_ends_with_its_lane() {
+    let track = Track::lay("20.69");
+    let mut client = tunnel(&track);
+    read(&mut client, 5);
+    // As when its site is taken out of the table.
+    track.gates().close();
+    track.nudge();
+    assert!(client.is_closed());
+    until("its permit has ended", || track.gates().in_flight() == 0);
+}
+
+#[test]
 fn an_upgrade_that_is_on_its_way_at_a_hold_is_answered_and_then_ended() {
     let track = Track::lay("20.74");
     let gates = track.gates();
