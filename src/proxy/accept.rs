@@ -56,9 +56,13 @@ fn form(range: &str) -> Option<Form> {
 
 /// Reads a weight: 0 to 1 with up to three digits (RFC 9110 §12.4.2); nonsense weighs nothing.
 fn thousandths(text: &str) -> u16 {
-    let weight = text.parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0);
-    // In 0..=1000 by the clamp, which also turns no number into one.
-    (weight * 1_000.0) as u16
+    let weight = text.parse::<f32>().unwrap_or(0.0);
+    // In 0..=1000 by the range, which nothing that is no number lies in.
+    if (0.0..=1.0).contains(&weight) {
+        (weight * 1_000.0) as u16
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +88,7 @@ mod tests {
             ("application/json;q=0", Form::Text),
             ("text/html; q = 0", Form::Text),
             ("application/json;q=none", Form::Text),
+            ("application/json;q=inf", Form::Text),
             ("*/*", Form::Text),
             ("image/png", Form::Text),
             ("", Form::Text),

@@ -89,19 +89,37 @@ pub(super) fn response(head: &mut ResponseHead) {
 /// Finds the protocol that a client asks to switch to, where that may be passed on.
 ///
 /// HTTP/2 has no such thing (RFC 9113 §8.2.2), and HTTP/1.0 ignores it (RFC 9110 §7.8). What has a
-/// body would have two things to send on one connection. And `h2c` would be a way around every
-/// rule for what an origin is asked.
-fn upgrade(version: Version, headers: &Headers) -> Option<Bytes> {
+/// body would have two things to send on one connection. And another HTTP, or TLS around one,
+/// would be a way around every rule for what an origin is asked.
+pub(super) fn upgrade(version: Version, headers: &Headers) -> Option<Bytes> {
     let protocol = headers.first("upgrade")?;
     let is_alone = headers.all("upgrade").count() == 1;
-    let is_h2c = lists(protocol, b"h2c");
+    let mut offered = protocol.split(|&byte| byte == b',');
+    let speaks_http = offered.any(|offer| {
+        let name = offer.split(|&byte| byte == b'/').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        ANOTHER_HTTP
+            .iter()
+            .any(|other| name.eq_ignore_ascii_case(other))
+    });
     let is_meant = headers
         .all("connection")
         .any(|value| lists(value, b"upgrade"));
     let is_empty = !headers.contains("transfer-encoding")
         && headers.all("content-length").all(|length| length == "0");
-    let passes = version == Version::Http11 && is_alone && !is_h2c && is_meant && is_empty;
+    let passes = version == Version::Http11 && is_alone && !speaks_http && is_meant && is_empty;
     passes.then(|| protocol.clone())
+}
+
+/// Protocols under which requests would come that nobody has looked at.
+const ANOTHER_HTTP: [&[u8]; 5] = [b"h2", b"h2c", b"h3", b"http", b"tls"];
+
+/// Tells whether what an origin has switched to is among what it was offered (RFC 9110 §7.8).
+pub(super) fn was_offered(asked: &Headers, answer: &Headers) -> bool {
+    let offered = |protocol: &[u8]| asked.all("upgrade").any(|list| lists(list, protocol));
+    answer
+        .first("upgrade")
+        .is_some_and(|protocol| offered(protocol))
 }
 
 /// Says that this connection is to switch, or has switched.

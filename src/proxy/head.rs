@@ -82,7 +82,7 @@ impl Headers {
 }
 
 /// Fields that mean nothing, or mischief, once the body is through.
-const NO_TRAILERS: [&str; 20] = [
+const NO_TRAILERS: [&str; 21] = [
     "authorization",
     "cache-control",
     "connection",
@@ -97,6 +97,7 @@ const NO_TRAILERS: [&str; 20] = [
     "max-forwards",
     "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "set-cookie",
     "te",
     "trailer",

@@ -101,7 +101,8 @@ impl Pools {
 
     /// Does what the gates say: closes the idle connections of closed lanes, and cuts.
     ///
-    /// When it returns, those sockets are closed.
+    /// When it returns, those sockets are closed; tunnels are told, and close theirs when they are
+    /// polled next, which a flip waits for by their permits.
     pub(super) fn obey(&self) {
         let mut idle = Vec::new();
         let mut cut = Vec::new();

@@ -251,6 +251,9 @@ fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
     }
 }
 
+/// The longest host, in bytes: a name of 253 (RFC 1035 §2.3.4), its final dot, and a port.
+const HOST_MAX: usize = 260;
+
 /// Finds the host a request is for, as the client wrote it.
 fn host(head: &RequestHead) -> Result<String, Error> {
     let mut fields = head.headers.all("host");
@@ -266,7 +269,7 @@ fn host(head: &RequestHead) -> Result<String, Error> {
         (None, None) => return Err(Error::BadRequest("A request names its Host.")),
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:%".contains(&byte);
-    if host.is_empty() || !host.bytes().all(allowed) {
+    if host.len() > HOST_MAX || host.is_empty() || !host.bytes().all(allowed) {
         return Err(Error::BadRequest("This is no name of a host."));
     }
     Ok(host)
@@ -281,10 +284,11 @@ fn without_port(host: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1).
+/// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1), and so does
+/// one whose `Upgrade` is not passed on.
 fn kind(head: &RequestHead) -> Kind {
     let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(&head.method);
-    if safe && !head.headers.contains("upgrade") {
+    if safe && forward::upgrade(head.version, &head.headers).is_none() {
         Kind::Read
     } else {
         Kind::Write

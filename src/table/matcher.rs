@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::model::Site;
 
+/// The longest name that DNS has, in characters (RFC 1035 §2.3.4).
+const HOST_MAX: usize = 253;
+
 /// Finds sites by host name: an exact one first, then the longest wildcard, then the default.
 ///
 /// The maps are keyed at random per process (std's hasher), so that nobody can choose host names
@@ -58,7 +61,8 @@ impl Matcher {
     }
 
     fn find_below(&self, host: &str) -> Option<usize> {
-        if self.below.is_empty() {
+        // Each label costs a hash of what follows it: a name is bounded before it is looked at.
+        if self.below.is_empty() || host.len() > HOST_MAX {
             return None;
         }
         let mut rest = host;

@@ -128,6 +128,8 @@ impl Site {
         if self.paths.is_empty() {
             return Access::Open;
         }
+        // The whole server (RFC 9112 §3.2.4) is what a rule for all of it covers.
+        let path = if path == "*" { "/" } else { path };
         let rules = path::readings(path).filter_map(|read| {
             let mut rules = self.paths.iter();
             rules.find(|rule| rule.covers(&read))

@@ -49,6 +49,10 @@ fn an_unknown_host_gets_404_and_a_bad_one_400() {
         "GET / HTTP/1.1\r\n\r\n".to_owned(),
         format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nHost: {HOST}\r\n\r\n"),
         "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_owned(),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {}example\r\n\r\n",
+            "a.".repeat(200)
+        ),
     ] {
         let mut client = track.client();
         client.send(&request);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use pointsman::proxy::Limits;
-use pointsman::site::During;
+use pointsman::site::{Access, During};
 use pointsman::switchboard::Cut;
 
 use crate::support::client::{Client, until};
@@ -182,6 +182,11 @@ fn what_may_not_be_switched_to_is_not_passed_on() {
     for (path, head) in [
         ("/h2c", "Connection: Upgrade\r\nUpgrade: h2c\r\n"),
         ("/two", "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n"),
+        (
+            "/tls",
+            "Connection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n",
+        ),
+        ("/h2", "Connection: Upgrade\r\nUpgrade: HTTP/2.0\r\n"),
         ("/unmeant", "Upgrade: websocket\r\n"),
         (
             "/body",
@@ -205,4 +210,28 @@ fn an_origin_that_switches_unasked_is_a_bad_gateway() {
     assert_eq!(answer.status, 502);
     assert_eq!(client.get(HOST, "/").unwrap().text(), "live");
     until("its permit has ended", || track.gates().in_flight() == 0);
+}
+
+#[test]
+fn an_origin_that_switches_to_what_it_was_not_offered_is_a_bad_gateway() {
+    let track = Track::lay("20.68");
+    let mut client = track.client();
+    client.send(&format!(
+        "GET /upgrade HTTP/1.1\r\nHost: {HOST}\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n"
+    ));
+    assert_eq!(client.answer("GET").unwrap().status, 502);
+    until("its permit has ended", || track.gates().in_flight() == 0);
+}
+
+#[test]
+fn a_read_that_offers_another_http_is_a_read() {
+    let track = Track::lay_with("20.67", Limits::default(), |_, words| {
+        words.access = Access::ReadOnly;
+    });
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    for (head, status) in [(h2c, 200), (UPGRADE, 503)] {
+        let mut client = track.client();
+        client.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{head}\r\n"));
+        assert_eq!(client.answer("GET").unwrap().status, status, "{head}");
+    }
 }

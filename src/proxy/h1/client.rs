@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
 use crate::proxy::body::{Body, BodyError, Part, Parts};
+use crate::proxy::forward;
 use crate::proxy::head::{RequestHead, ResponseHead};
 use crate::proxy::pool::Home;
 use crate::proxy::stream::Stream;
@@ -126,7 +127,7 @@ impl Line {
         };
         match answer {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                self.switched(&response, asks_upgrade).await
+                self.switched(&response, head).await
             }
             Ok(response) => {
                 let (head, body) = self.answered(response);
@@ -143,9 +144,10 @@ impl Line {
     async fn switched(
         self,
         response: &hyper::Response<Incoming>,
-        was_asked: bool,
+        asked: &RequestHead,
     ) -> Result<Answer, Failure> {
-        if !was_asked {
+        let head = convert::response_head(response);
+        if !forward::was_offered(&asked.headers, &head.headers) {
             let why = "it switched protocols, which nobody asked for";
             return Err(Failure::Broken(why.into()));
         }
@@ -159,7 +161,7 @@ impl Line {
                     permit,
                     home,
                 };
-                Ok(Answer::Switched(convert::response_head(response), end))
+                Ok(Answer::Switched(head, end))
             }
             (_, _) if self.wire.was_cut() => Err(Failure::Cut),
             (_, _) => Err(Failure::Broken(
