@@ -109,9 +109,7 @@ impl Actor {
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         let noted = journal.rewritten(site);
         noted.map_err(|error| format!("the journal could not be written: {error}"))?;
-        if let Some(record) = self.ledger.sites.get_mut(site) {
-            record.rewrite = None;
-        }
+        self.ledger.rewritten(site);
         Ok(())
     }
 }
@@ -129,7 +127,7 @@ fn is_published(flip: &Flip) -> bool {
 /// What stands in the way, as [`active`] would meet it.
 pub(super) fn try_out(path: &Path, site: &SiteName, to: &SideName) -> Result<(), RewriteError> {
     let target = real(path)?;
-    let (text, _) = reload::read(&target).map_err(io_at(&target))?;
+    let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
     splice_active(&text, site, to).map_err(|source| RewriteError::Edit {
         path: target.clone(),
         source,
@@ -155,7 +153,7 @@ fn active(
 ) -> Result<Rewritten, RewriteError> {
     for _ in 0..TRIES {
         let target = real(path)?;
-        let (text, _) = reload::read(&target).map_err(io_at(&target))?;
+        let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
         match splice_active(&text, site, from) {
             Ok(same) if same == text => {}
             Ok(_) | Err(EditError::NoWord(_)) => return Ok(Rewritten::NotMine),
@@ -183,7 +181,7 @@ fn replace(target: &Path, old: &str, new: &str) -> Result<bool, RewriteError> {
     let beside = beside(target);
     let replaced = write_beside(target, &beside, new).and_then(|()| {
         // The sync before this takes its time, and an edit made meanwhile is not to be lost.
-        let (now, _) = reload::read(target).map_err(io_at(target))?;
+        let (now, _) = reload::read(target, String::new()).map_err(io_at(target))?;
         if now != old {
             return Ok(false);
         }

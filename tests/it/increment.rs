@@ -205,12 +205,12 @@ proptest! {
 
     #[test]
     fn loading_again_gives_what_loading_the_whole_gives(
-        count in 1..8_usize, edits in edits(), tail in prop::bool::ANY
+        count in 1..8_usize, edits in edits(), tail in prop::bool::ANY, part in 1..5_usize
     ) {
         let tail = if tail { "certs: ./pem\n" } else { "" };
         let mut text = plain(count) + tail;
         let files = Turning::default();
-        let mut loader = loader();
+        let mut loader = Loader::in_parts_of(Path::new("etc/routes.yaml"), part);
         prop_assert!(loader.load(text.clone(), &files).is_ok());
         for (edit, is_undone) in edits {
             files.0.set(files.0.get() + 1);
