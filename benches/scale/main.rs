@@ -284,6 +284,17 @@ impl<'p> Bed<'p> {
             took.push(began.elapsed());
         }
         report("edit of one word until the flip is acknowledged", took);
+        let began = Instant::now();
+        let name = sites::name(MEASURED);
+        let done = self
+            .place
+            .pointsman(&["flip", &name, "--to", "backup", "--reason", "b", "--yes"]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        report("flip by command, the word rewritten", vec![began.elapsed()]);
     }
 }
 

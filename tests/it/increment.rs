@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use pointsman::table::{Diagnostic, Loader, ReadFile, Table};
+use pointsman::site::{SideName, SiteName};
+use pointsman::table::{Diagnostic, Loader, ReadFile, Table, splice_active};
 use proptest::prelude::*;
 
 /// Files that say something else after each turn; the one called `none` is never there.
@@ -218,6 +219,11 @@ proptest! {
             let again = loader.load(edited.clone(), &files).map(|table| Table::clone(&table));
             let full = whole(&edited, &files);
             prop_assert_eq!(&again, &full, "{:?} gave:\n{}", edit, edited);
+            for site in ["s0", "s1", "s5"].map(SiteName::new) {
+                let quick = loader.splice_active(&edited, &site, &SideName::new("backup"));
+                let slow = splice_active(&edited, &site, &SideName::new("backup"));
+                prop_assert_eq!(quick, slow, "{} in:\n{}", site, edited);
+            }
             if !is_undone {
                 text = edited;
             }

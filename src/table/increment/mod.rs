@@ -35,9 +35,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::site::SiteName;
+use crate::site::{SideName, SiteName};
 
 use super::diagnostic::Diagnostic;
+use super::edit::{EditError, splice_active};
 use super::matcher::Matcher;
 use super::model::{Dns, ReadFile, Site, Table};
 use super::resolve;
@@ -120,6 +121,33 @@ impl Loader {
     /// Shows the text that was loaded last, without a mistake.
     pub fn text(&self) -> &str {
         self.last.as_ref().map_or("", |last| &last.text)
+    }
+
+    /// Rewrites the `active` of one site in a text, as [`splice_active`] does for any: in the one
+    /// that was loaded last, by a look at the block of that site only.
+    ///
+    /// # Errors
+    /// Those of [`splice_active`].
+    pub fn splice_active(
+        &self,
+        text: &str,
+        site: &SiteName,
+        new_side: &SideName,
+    ) -> Result<String, EditError> {
+        let last = self.last.as_ref().filter(|last| last.text == text);
+        let Some(cut) = last.and_then(|last| Some(&last.plain.as_ref()?.cut)) else {
+            return splice_active(text, site, new_side);
+        };
+        let mut all = 0..cut.blocks.len();
+        let block = all.find(|block| cut.name(text, *block) == site.as_str());
+        let block = block.ok_or_else(|| EditError::NoSite(site.clone()))?;
+        let (before, after) = (&text[..cut.blocks[0].at], &text[cut.end..]);
+        let old = cut.text(text, block);
+        let edited = splice_active(&[before, old, after].concat(), site, new_side)?;
+        // Nothing but a word of the block differs.
+        let new = &edited[before.len()..edited.len() - after.len()];
+        let at = cut.blocks[block].at;
+        Ok([&text[..at], new, &text[at + old.len()..]].concat())
     }
 
     /// Gives a text away that is not needed any more, to read the next one into: for a large one
