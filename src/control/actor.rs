@@ -15,7 +15,7 @@ use crate::certs::Store;
 use crate::flip::{Input, Moment};
 use crate::site::{FlipId, Generation, SideName, SiteName};
 use crate::switchboard::{Lane, Publication, Snapshot, Switchboard};
-use crate::table::{Loader, Table};
+use crate::table::{Loader, Table, Words};
 use crate::telemetry::ControlMetrics;
 
 use super::handle::{CancelError, Command};
@@ -69,6 +69,8 @@ pub(super) struct Actor {
     pub(super) leaving: BTreeMap<SiteName, Arc<Lane>>,
     /// Snapshots that were replaced, and that a request may still look at.
     pub(super) retired: Vec<Arc<Snapshot>>,
+    /// The words that the file has been asked for, when that is over.
+    pub(super) asked: Option<Arc<BTreeMap<SiteName, Words>>>,
     /// What the status was last made of.
     pub(super) shown: Option<Shown>,
     /// A flip has ended: what waited in the file for that is to be looked at.

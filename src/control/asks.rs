@@ -13,7 +13,15 @@ use super::words::{Ask, Doing, decide};
 
 impl Actor {
     /// Carries out what the words of the file ask for; all moves of one edit are one flip.
+    ///
+    /// Words that were asked for already, with nothing left over, are not gone through again.
     pub(super) fn ask_for_words(&mut self, owner: u32) {
+        let asked = self.asked.as_ref();
+        if asked.is_some_and(|asked| Arc::ptr_eq(asked, &self.table.words)) {
+            return;
+        }
+        self.asked = None;
+        let mut is_over = self.flips.is_empty();
         let mut moves = Vec::new();
         let mut words = Vec::new();
         let mut reason = None;
@@ -26,7 +34,8 @@ impl Actor {
             let site = &site;
             let word = said.active.as_ref();
             match decide(word, &record, &self.doing(site)) {
-                Ask::Nothing | Ask::Later => {}
+                Ask::Nothing => {}
+                Ask::Later => is_over = false,
                 Ask::Note => {
                     // Whatever was asked for before, it is not asked for any more.
                     self.problems.remove(site);
@@ -48,6 +57,8 @@ impl Actor {
             }
         }
         if moves.is_empty() {
+            // What a flip leaves behind is looked at again when it has ended.
+            self.asked = is_over.then(|| Arc::clone(&table.words));
             return;
         }
         let who = Who {

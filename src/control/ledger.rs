@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     pub(super) journal: Result<Journal, String>,
     /// Every site the journal knows, removed ones included.
     pub(super) sites: BTreeMap<SiteName, SiteRecord>,
+    /// Those of them whose word in the file is still to be rewritten.
+    due: BTreeSet<SiteName>,
     zones: BTreeMap<String, ZoneRecord>,
     /// Something that is served could not be journalled at the start: the next table is looked
     /// through whole for it, and not only for what it changes.
@@ -71,6 +73,7 @@ impl Ledger {
         let mut ledger = Self {
             journal,
             sites: BTreeMap::new(),
+            due: BTreeSet::new(),
             zones: BTreeMap::new(),
             is_behind: false,
             hash_key: std::hash::RandomState::new().build_hasher().finish(),
@@ -89,6 +92,7 @@ impl Ledger {
              backup and start again"
         ));
         self.sites.clear();
+        self.due.clear();
         self.zones.clear();
     }
 
@@ -98,6 +102,11 @@ impl Ledger {
             return Ok(());
         };
         self.sites = journal.sites()?;
+        let due = self
+            .sites
+            .iter()
+            .filter(|(_, record)| record.rewrite.is_some());
+        self.due = due.map(|(site, _)| site.clone()).collect();
         let zones = journal.zones()?;
         self.zones = zones
             .into_iter()
@@ -116,6 +125,11 @@ impl Ledger {
         };
         for site in sites {
             if let Some(record) = journal.site(site)? {
+                if record.rewrite.is_some() {
+                    self.due.insert(site.clone());
+                } else {
+                    self.due.remove(site);
+                }
                 self.sites.insert(site.clone(), record);
             }
         }
@@ -285,8 +299,16 @@ impl Ledger {
 
     /// Lists the words that commits have left to be written into the file.
     pub(super) fn due_rewrites(&self) -> impl Iterator<Item = (&SiteName, &(SideName, SideName))> {
-        let sites = self.sites.iter();
-        sites.filter_map(|(site, record)| Some((site, record.rewrite.as_ref()?)))
+        let due = self.due.iter();
+        due.filter_map(|site| Some((site, self.sites.get(site)?.rewrite.as_ref()?)))
+    }
+
+    /// Notes that the word of a site is in the file.
+    pub(super) fn rewritten(&mut self, site: &SiteName) {
+        self.due.remove(site);
+        if let Some(record) = self.sites.get_mut(site) {
+            record.rewrite = None;
+        }
     }
 
     /// Shows the serial of each zone.

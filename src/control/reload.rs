@@ -29,19 +29,19 @@ pub struct Disk;
 
 impl ReadFile for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {
-        read(path).map(|(text, _)| text)
+        read(path, String::new()).map(|(text, _)| text)
     }
 }
 
-/// Reads a regular file, and what the system says of that same file.
-pub(super) fn read(path: &Path) -> io::Result<(String, Metadata)> {
+/// Reads a regular file into the place of another text, and what the system says of that file.
+pub(super) fn read(path: &Path, mut text: String) -> io::Result<(String, Metadata)> {
     // Looked at before it is opened: to open a pipe waits for somebody who writes into it.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("this is not a regular file"));
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    let mut text = String::new();
+    text.clear();
     let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if length as u64 > FILE_BYTES_MAX {
         let why = format!("it has more than the {FILE_BYTES_MAX} bytes that are read");
@@ -77,7 +77,7 @@ impl Actor {
     fn load(&mut self) -> Result<(), NotTaken> {
         let began = Instant::now();
         let failed = |error| NotTaken::Failed(format!("{}: {error}", self.file.display()));
-        let (text, metadata) = read(&self.file).map_err(failed)?;
+        let (text, metadata) = read(&self.file, self.loader.spare()).map_err(failed)?;
         let loaded = self.loader.load(text, &Disk);
         let table = loaded.map_err(NotTaken::Mistakes)?;
         let diff = Diff::between(&self.table, &table, &self.file, self.loader.text());

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::flip::Flip;
 use crate::site::{SideName, SiteName};
-use crate::table::{EditError, splice_active};
+use crate::table::{EditError, Loader};
 
 use super::actor::Actor;
+use super::reload::Disk;
 use super::{failpoint, reload};
 
 /// How often the rewrite begins anew because somebody writes the file at the same time.
@@ -58,10 +59,10 @@ pub(super) enum RewriteError {
 }
 
 /// What became of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Rewritten {
-    /// The file says the new word.
-    Done,
+    /// The file says the new word; this is all of it.
+    Done(String),
     /// The file says something else than the old word: it was edited, or left out, meanwhile.
     NotMine,
     /// The file has no such site; should it come back, its word is still to be rewritten.
@@ -98,10 +99,13 @@ impl Actor {
     }
 
     fn rewrite(&mut self, site: &SiteName, from: &SideName, to: &SideName) -> Result<(), String> {
-        let rewritten = active(&self.file, site, from, to).map_err(|error| error.to_string())?;
-        match rewritten {
+        let rewritten = active(&self.file, &self.loader, site, from, to);
+        match rewritten.map_err(|error| error.to_string())? {
             Rewritten::SiteGone => return Ok(()),
-            Rewritten::Done => {
+            Rewritten::Done(text) => {
+                // The next rewrite finds this text known. What is wrong with it, if anything, the
+                // reload that follows will say.
+                let _ = self.loader.load(text, &Disk);
                 self.rewritten.insert(site.clone(), to.clone());
             }
             Rewritten::NotMine => {}
@@ -109,9 +113,7 @@ impl Actor {
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         let noted = journal.rewritten(site);
         noted.map_err(|error| format!("the journal could not be written: {error}"))?;
-        if let Some(record) = self.ledger.sites.get_mut(site) {
-            record.rewrite = None;
-        }
+        self.ledger.rewritten(site);
         Ok(())
     }
 }
@@ -127,10 +129,16 @@ fn is_published(flip: &Flip) -> bool {
 ///
 /// # Errors
 /// What stands in the way, as [`active`] would meet it.
-pub(super) fn try_out(path: &Path, site: &SiteName, to: &SideName) -> Result<(), RewriteError> {
+pub(super) fn try_out(
+    path: &Path,
+    loader: &Loader,
+    site: &SiteName,
+    to: &SideName,
+) -> Result<(), RewriteError> {
     let target = real(path)?;
-    let (text, _) = reload::read(&target).map_err(io_at(&target))?;
-    splice_active(&text, site, to).map_err(|source| RewriteError::Edit {
+    let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
+    let tried = loader.splice_active(&text, site, to);
+    tried.map_err(|source| RewriteError::Edit {
         path: target.clone(),
         source,
     })?;
@@ -149,14 +157,15 @@ pub(super) fn try_out(path: &Path, site: &SiteName, to: &SideName) -> Result<(),
 /// See [`RewriteError`]; the file is as it was.
 fn active(
     path: &Path,
+    loader: &Loader,
     site: &SiteName,
     from: &SideName,
     to: &SideName,
 ) -> Result<Rewritten, RewriteError> {
     for _ in 0..TRIES {
         let target = real(path)?;
-        let (text, _) = reload::read(&target).map_err(io_at(&target))?;
-        match splice_active(&text, site, from) {
+        let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
+        match loader.splice_active(&text, site, from) {
             Ok(same) if same == text => {}
             Ok(_) | Err(EditError::NoWord(_)) => return Ok(Rewritten::NotMine),
             Err(EditError::NoSite(_)) => return Ok(Rewritten::SiteGone),
@@ -167,12 +176,13 @@ fn active(
                 });
             }
         }
-        let edited = splice_active(&text, site, to).map_err(|source| RewriteError::Edit {
+        let edited = loader.splice_active(&text, site, to);
+        let edited = edited.map_err(|source| RewriteError::Edit {
             path: target.clone(),
             source,
         })?;
         if replace(&target, &text, &edited)? {
-            return Ok(Rewritten::Done);
+            return Ok(Rewritten::Done(edited));
         }
     }
     Err(RewriteError::Busy { path: path.into() })
@@ -183,7 +193,7 @@ fn replace(target: &Path, old: &str, new: &str) -> Result<bool, RewriteError> {
     let beside = beside(target);
     let replaced = write_beside(target, &beside, new).and_then(|()| {
         // The sync before this takes its time, and an edit made meanwhile is not to be lost.
-        let (now, _) = reload::read(target).map_err(io_at(target))?;
+        let (now, _) = reload::read(target, String::new()).map_err(io_at(target))?;
         if now != old {
             return Ok(false);
         }

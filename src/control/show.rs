@@ -29,13 +29,12 @@ impl Shown {
         if !Arc::ptr_eq(&self.snapshot, snapshot) {
             let (old, new) = (self.snapshot.sites(), snapshot.sites());
             for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                if old.site.name != new.site.name {
+                let is_same_site = Arc::ptr_eq(&old.site, &new.site);
+                if !is_same_site && old.site.name != new.site.name {
                     return None;
                 }
                 let lane = |view: &SiteView| view.lane.as_ref().map(Arc::as_ptr);
-                let same = Arc::ptr_eq(&old.site, &new.site)
-                    && old.access == new.access
-                    && lane(old) == lane(new);
+                let same = is_same_site && old.access == new.access && lane(old) == lane(new);
                 found.extend((!same).then_some(at));
             }
         }

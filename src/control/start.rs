@@ -122,6 +122,7 @@ impl Control {
             rewritten: BTreeMap::new(),
             leaving: BTreeMap::new(),
             retired: Vec::new(),
+            asked: None,
             shown: None,
             look_again: false,
             recent: past.recent,

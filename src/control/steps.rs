@@ -33,7 +33,7 @@ impl Actor {
             .iter()
             .map(|moving| (Arc::clone(&moving.site), moving.planned.to.clone()))
             .collect();
-        let mut rewrites = Vec::new();
+        let mut tried = Ok(());
         if rehearses {
             for (site, to) in &targets {
                 let word = self
@@ -41,19 +41,20 @@ impl Actor {
                     .words
                     .get(&site.name)
                     .and_then(|words| words.active.clone());
-                if word.is_some_and(|word| word != *to) {
-                    rewrites.push((site.name.clone(), to.clone()));
+                if tried.is_ok() && word.is_some_and(|word| word != *to) {
+                    tried = rewrite::try_out(&file, &self.loader, &site.name, to).map_err(|why| {
+                        format!(
+                            "the word of {} could not be rewritten after the flip: {why}; let \
+                             the daemon write there, or leave `active:` out of the file",
+                            site.name
+                        )
+                    });
                 }
             }
         }
         running.spawn_answer(&self.events, async move {
-            for (site, to) in rewrites {
-                if let Err(why) = rewrite::try_out(&file, &site, &to) {
-                    return Input::Preflight(Err(format!(
-                        "the word of {site} could not be rewritten after the flip: {why}; let \
-                         the daemon write there, or leave `active:` out of the file"
-                    )));
-                }
+            if let Err(why) = tried {
+                return Input::Preflight(Err(why));
             }
             let how = if rehearses {
                 Thoroughness::AllTries

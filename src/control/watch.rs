@@ -109,7 +109,9 @@ impl Eye {
             }
             // From here on the stamp counts and not the content: whoever is told reads the file
             // at other times too, and what was changed there and back may be new to him.
-            if self.first.take() == Some(content(&self.path)) {
+            if let Some(first) = self.first.take()
+                && first == content(&self.path)
+            {
                 continue;
             }
             if let Err(mpsc::error::TrySendError::Closed(())) = self.on_change.try_send(()) {

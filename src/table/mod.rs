@@ -63,7 +63,7 @@ impl Table {
         text: &str,
         files: &dyn ReadFile,
     ) -> Result<Self, Vec<Diagnostic>> {
-        resolve::load(path, text, files).map(|(table, _)| table)
+        increment::load(path, text, files, increment::PART).map(|(table, _)| table)
     }
 
     /// Lists every key that a table may have, as `docs/routes.md` explains them.

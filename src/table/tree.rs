@@ -255,6 +255,9 @@ impl<'t> Builder<'t, '_> {
 
     /// Keeps the first of each key and reports the others.
     fn without_duplicates(&mut self, entries: Vec<Entry<'t>>) -> Vec<Entry<'t>> {
+        if entries.len() <= SMALL_MAP && !has_duplicates(&entries) {
+            return entries;
+        }
         let mut kept: Vec<Entry<'t>> = Vec::with_capacity(entries.len());
         let mut seen: HashMap<Cow<'t, str>, usize> = HashMap::new();
         let large = entries.len() > SMALL_MAP;
@@ -293,6 +296,11 @@ impl<'t> Builder<'t, '_> {
     fn key_if(&self, wanted: bool) -> String {
         if wanted { self.key() } else { String::new() }
     }
+}
+
+fn has_duplicates(entries: &[Entry<'_>]) -> bool {
+    let mut each = entries.iter().enumerate();
+    each.any(|(at, entry)| entries[..at].iter().any(|other| other.key == entry.key))
 }
 
 fn is_merge(event: &Event<'_>) -> bool {

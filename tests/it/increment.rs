@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use pointsman::table::{Diagnostic, Loader, ReadFile, Table};
+use pointsman::site::{SideName, SiteName};
+use pointsman::table::{Diagnostic, Loader, ReadFile, Table, splice_active};
 use proptest::prelude::*;
 
 /// Files that say something else after each turn; the one called `none` is never there.
@@ -208,12 +209,12 @@ proptest! {
 
     #[test]
     fn loading_again_gives_what_loading_the_whole_gives(
-        count in 1..8_usize, edits in edits(), tail in prop::bool::ANY
+        count in 1..8_usize, edits in edits(), tail in prop::bool::ANY, part in 1..5_usize
     ) {
         let tail = if tail { "certs: ./pem\n" } else { "" };
         let mut text = plain(count) + tail;
         let files = Turning::default();
-        let mut loader = loader();
+        let mut loader = Loader::in_parts_of(Path::new("etc/routes.yaml"), part);
         prop_assert!(loader.load(text.clone(), &files).is_ok());
         for (edit, is_undone) in edits {
             files.0.set(files.0.get() + 1);
@@ -221,6 +222,11 @@ proptest! {
             let again = loader.load(edited.clone(), &files).map(|table| Table::clone(&table));
             let full = whole(&edited, &files);
             prop_assert_eq!(&again, &full, "{:?} gave:\n{}", edit, edited);
+            for site in ["s0", "s1", "s5"].map(SiteName::new) {
+                let quick = loader.splice_active(&edited, &site, &SideName::new("backup"));
+                let slow = splice_active(&edited, &site, &SideName::new("backup"));
+                prop_assert_eq!(quick, slow, "{} in:\n{}", site, edited);
+            }
             if !is_undone {
                 text = edited;
             }

@@ -59,6 +59,14 @@ impl Cut {
     /// or the edit reaches out of the sites.
     pub(super) fn follow(&self, old: &str, new: &str) -> Option<(Self, Kept)> {
         let (same_before, same_after) = same(old, new);
+        if same_before == old.len() && old.len() == new.len() {
+            let all = self.blocks.len();
+            let kept = Kept {
+                front: all,
+                back: all,
+            };
+            return Some((self.clone(), kept));
+        }
         let changed_to = old.len() - same_after;
         // A line that is changed may come to belong to the block before its own.
         let front = match self.blocks.partition_point(|block| block.at < same_before) {

@@ -26,12 +26,7 @@ pub(super) struct Edit {
 impl Edit {
     /// Compares two texts; `None` when the new one is not plain, or has a site twice.
     pub(super) fn between((cut, old): (&Cut, &str), new: &str, table: &Table) -> Option<Self> {
-        let (new_cut, kept) = if old == new {
-            let (front, back) = (cut.blocks.len(), cut.blocks.len());
-            (cut.clone(), Kept { front, back })
-        } else {
-            cut.follow(old, new)?
-        };
+        let (new_cut, kept) = cut.follow(old, new)?;
         let mut before: HashMap<&str, usize> = (kept.front..kept.back)
             .map(|block| (cut.name(old, block), block))
             .collect();
@@ -64,6 +59,11 @@ impl Edit {
             same,
             changed,
         })
+    }
+
+    /// Tells whether the two texts are one.
+    pub(super) fn is_none(&self) -> bool {
+        self.kept.front == self.kept.back && self.kept.front == self.cut.blocks.len()
     }
 
     /// Picks the blocks that have to be read: changed ones and those of `readers`, at least one.
@@ -105,13 +105,7 @@ impl Edit {
                 ..warning.clone()
             });
         }
-        for warning in &small.table.warnings {
-            let at = small.lines.range(..=warning.line).next_back()?;
-            warnings.push(Diagnostic {
-                line: warning.line - at.0 + self.cut.blocks[*at.1].line,
-                ..warning.clone()
-            });
-        }
+        warnings.extend(small.warnings(&self.cut)?);
         Some(in_order(warnings))
     }
 
@@ -163,5 +157,17 @@ impl Small {
             readers,
             lines,
         })
+    }
+
+    /// Gives its warnings, each at its place in the text that was cut.
+    pub(super) fn warnings(&self, cut: &Cut) -> Option<Vec<Diagnostic>> {
+        let placed = self.table.warnings.iter().map(|warning| {
+            let (line, block) = self.lines.range(..=warning.line).next_back()?;
+            Some(Diagnostic {
+                line: warning.line - line + cut.blocks[*block].line,
+                ..warning.clone()
+            })
+        });
+        placed.collect()
     }
 }

@@ -17,9 +17,11 @@
 //! the small table cannot know is whether a name is claimed by a site that is not in it; that is
 //! looked up in what the last load had claimed.
 //!
+//! A very large text is loaded in the same way at first, part by part.
+//!
 //! Invariants:
-//! - [`Loader::load`] gives just what [`Table::load`] gives for the same text and files, mistakes
-//!   included. A text that is not plainly cut, a change outside of the sites, a mistake anywhere,
+//! - [`Loader::load`] gives just what a load of the whole gives for the same text and files,
+//!   mistakes included. A text that is not plainly cut, a change outside of the sites, a mistake anywhere,
 //!   or very many changes at once have the whole loaded.
 //! - A site whose block is the same is the same `Arc`. One that names files is read each time.
 //!
@@ -27,14 +29,16 @@
 
 mod cut;
 mod edit;
+mod parts;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::site::SiteName;
+use crate::site::{SideName, SiteName};
 
 use super::diagnostic::Diagnostic;
+use super::edit::{EditError, splice_active};
 use super::matcher::Matcher;
 use super::model::{Dns, ReadFile, Site, Table};
 use super::resolve;
@@ -44,11 +48,17 @@ use edit::{Edit, Small};
 /// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
 const BLOCKS_MAX: usize = 1_000;
 
+/// Blocks of a large table that are read at a time: their tree takes a few megabytes.
+pub(super) const PART: usize = 1_000;
+
 /// Loads the texts of one file, each as cheaply as the one before it allows.
 #[derive(Debug)]
 pub struct Loader {
     path: PathBuf,
+    part: usize,
     last: Option<Last>,
+    /// The text before the last, of which only the memory is wanted.
+    spare: String,
 }
 
 /// The last text that was loaded without a mistake.
@@ -62,7 +72,7 @@ struct Last {
 
 /// What there is to know of a text that is plainly cut.
 #[derive(Debug)]
-struct Plain {
+pub(super) struct Plain {
     cut: Cut,
     /// Which site has which host or name.
     claims: HashMap<String, SiteName>,
@@ -73,9 +83,16 @@ struct Plain {
 impl Loader {
     /// Knows nothing yet; `path` is that of [`Table::load`].
     pub fn new(path: &Path) -> Self {
+        Self::in_parts_of(path, PART)
+    }
+
+    /// Takes so many sites of a large table at a time.
+    pub fn in_parts_of(path: &Path, part: usize) -> Self {
         Self {
             path: path.into(),
+            part: part.max(1),
             last: None,
+            spare: String::new(),
         }
     }
 
@@ -91,13 +108,12 @@ impl Loader {
         if let Some(mut last) = self.last.take() {
             let followed = last.follow(&self.path, &text, files);
             if followed.is_some() {
-                last.text = text;
+                self.spare = std::mem::replace(&mut last.text, text);
                 return Ok(self.keep(last));
             }
             self.last = Some(last);
         }
-        let (table, readers) = resolve::load(&self.path, &text, files)?;
-        let plain = Plain::of(&text, &table, readers);
+        let (table, plain) = load(&self.path, &text, files, self.part)?;
         let table = Arc::new(table);
         Ok(self.keep(Last { text, table, plain }))
     }
@@ -107,9 +123,60 @@ impl Loader {
         self.last.as_ref().map_or("", |last| &last.text)
     }
 
+    /// Rewrites the `active` of one site in a text, as [`splice_active`] does for any: in the one
+    /// that was loaded last, by a look at the block of that site only.
+    ///
+    /// # Errors
+    /// Those of [`splice_active`].
+    pub fn splice_active(
+        &self,
+        text: &str,
+        site: &SiteName,
+        new_side: &SideName,
+    ) -> Result<String, EditError> {
+        let last = self.last.as_ref().filter(|last| last.text == text);
+        let Some(cut) = last.and_then(|last| Some(&last.plain.as_ref()?.cut)) else {
+            return splice_active(text, site, new_side);
+        };
+        let mut all = 0..cut.blocks.len();
+        let block = all.find(|block| cut.name(text, *block) == site.as_str());
+        let block = block.ok_or_else(|| EditError::NoSite(site.clone()))?;
+        let (before, after) = (&text[..cut.blocks[0].at], &text[cut.end..]);
+        let old = cut.text(text, block);
+        let edited = splice_active(&[before, old, after].concat(), site, new_side)?;
+        // Nothing but a word of the block differs.
+        let new = &edited[before.len()..edited.len() - after.len()];
+        let at = cut.blocks[block].at;
+        Ok([&text[..at], new, &text[at + old.len()..]].concat())
+    }
+
+    /// Gives a text away that is not needed any more, to read the next one into: for a large one
+    /// the system would have to find and clear new memory each time.
+    pub fn spare(&mut self) -> String {
+        std::mem::take(&mut self.spare)
+    }
+
     fn keep(&mut self, last: Last) -> Arc<Table> {
         Arc::clone(&self.last.insert(last).table)
     }
+}
+
+/// Loads all of a text, a large one in parts; tells what it is when it is plain.
+pub(super) fn load(
+    path: &Path,
+    text: &str,
+    files: &dyn ReadFile,
+    part: usize,
+) -> Result<(Table, Option<Plain>), Vec<Diagnostic>> {
+    let cut = Cut::of(text);
+    if let Some(cut) = cut.clone().filter(|cut| cut.blocks.len() > part)
+        && let Some((table, plain)) = parts::load(path, text, cut, part, files)
+    {
+        return Ok((table, Some(plain)));
+    }
+    let (table, readers) = resolve::load(path, text, files)?;
+    let plain = cut.and_then(|cut| Plain::of(text, cut, &table, readers));
+    Ok((table, plain))
 }
 
 impl Last {
@@ -118,10 +185,10 @@ impl Last {
     fn follow(&mut self, path: &Path, text: &str, files: &dyn ReadFile) -> Option<()> {
         let plain = self.plain.as_mut()?;
         let old = (&plain.cut, self.text.as_str());
-        if old.1 == text && plain.readers.is_empty() && reads_no_file(&self.table.dns) {
+        let edit = Edit::between(old, text, &self.table)?;
+        if edit.is_none() && plain.readers.is_empty() && reads_no_file(&self.table.dns) {
             return Some(());
         }
-        let edit = Edit::between(old, text, &self.table)?;
         let picked = edit.picked(text, &plain.readers);
         if picked.len() > BLOCKS_MAX {
             return None;
@@ -143,8 +210,7 @@ fn reads_no_file(dns: &Dns) -> bool {
 }
 
 impl Plain {
-    fn of(text: &str, table: &Table, readers: BTreeSet<SiteName>) -> Option<Self> {
-        let cut = Cut::of(text)?;
+    fn of(text: &str, cut: Cut, table: &Table, readers: BTreeSet<SiteName>) -> Option<Self> {
         // The parser has the last word on what is a site.
         let names = (0..cut.blocks.len()).map(|block| cut.name(text, block));
         let is_so = cut.blocks.len() == table.sites.len()

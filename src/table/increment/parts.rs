@@ -1,0 +1,69 @@
+//! The load of a very large text: part by part, so that only a part is held as a tree at a time.
+//!
+//! A tree of 100,000 sites takes some hundred megabytes that are wanted once; small ones stay in
+//! the processor's caches, and their memory is used again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::diagnostic::in_order;
+use super::super::matcher::Matcher;
+use super::super::model::{ReadFile, Table};
+use super::cut::Cut;
+use super::edit::Small;
+use super::{Plain, claimed_by};
+
+/// Loads a text that is plainly cut, so many blocks at a time; `None` when there is a mistake.
+pub(super) fn load(
+    path: &Path,
+    text: &str,
+    cut: Cut,
+    part: usize,
+    files: &dyn ReadFile,
+) -> Option<(Table, Plain)> {
+    let count = cut.blocks.len();
+    let (mut sites, mut words) = (Vec::with_capacity(count), BTreeMap::new());
+    let (mut warnings, mut readers) = (Vec::new(), BTreeSet::new());
+    let mut claims = HashMap::with_capacity(2 * count);
+    let mut rest: Option<Table> = None;
+    for first in (0..count).step_by(part) {
+        let blocks = first..count.min(first + part);
+        let mut small = Small::load(text, &cut, blocks.collect(), path, files)?;
+        warnings.extend(small.warnings(&cut)?);
+        readers.append(&mut small.readers);
+        let mut table = small.table;
+        for site in &table.sites {
+            for name in claimed_by(site) {
+                if claims.insert(name.to_owned(), site.name.clone()).is_some() {
+                    return None;
+                }
+            }
+        }
+        sites.append(&mut table.sites);
+        // Not `append`, which builds all of the map anew.
+        words.extend(std::mem::take(Arc::make_mut(&mut table.words)));
+        // A file may have been written in between.
+        if rest.as_ref().is_some_and(|rest| rest.dns != table.dns) {
+            return None;
+        }
+        rest.get_or_insert(table);
+    }
+    if words.len() < count {
+        return None;
+    }
+    sites.sort_by(|one, other| one.name.cmp(&other.name));
+    let table = Table {
+        matcher: Arc::new(Matcher::new(&sites)),
+        sites,
+        words: Arc::new(words),
+        warnings: in_order(warnings),
+        ..rest?
+    };
+    let plain = Plain {
+        cut,
+        claims,
+        readers,
+    };
+    Some((table, plain))
+}
