@@ -145,7 +145,9 @@ fn certificates(table: &Table) -> Vec<String> {
         let problem = shown.problem?;
         Some(format!("certificate {}: {problem}", shown.label))
     });
-    problems.chain(uncovered).collect()
+    let none = (listens && store.is_empty())
+        .then(|| "no certificate can be used: the daemon will not start without one".to_owned());
+    none.into_iter().chain(problems).chain(uncovered).collect()
 }
 
 /// Where the sites would be at a first start: the zones need addresses of some side.

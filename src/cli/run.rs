@@ -30,6 +30,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// Says why the daemon cannot run; mistakes in the file one per line, as `check` does.
 pub(super) fn failed(error: app::Error) -> Exit {
+    // What is lacking has to be put there first: to start again and again is of no use.
+    let lacks = matches!(error, app::Error::Certificates(_));
     let mistakes = error.mistakes();
     for mistake in mistakes {
         out::complain(&mistake.to_string());
@@ -38,5 +40,5 @@ pub(super) fn failed(error: app::Error) -> Exit {
         return Exit::Usage;
     }
     out::complain(&format!("pointsman: {:#}", anyhow::Error::from(error)));
-    Exit::Failed
+    if lacks { Exit::Usage } else { Exit::Failed }
 }

@@ -59,14 +59,20 @@ pub(super) async fn demo(args: Args) -> anyhow::Result<Exit> {
         Err(error) => return Ok(failed(error)),
     };
     let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
 
     out::say(&origins.listing());
     out::say(&things_to_try(&file, &table, running.addresses()));
-    let status = running.handle().watch();
-    tokio::select! {
-        () = narrate::flips(status) => {}
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+    let mut flips = std::pin::pin!(narrate::flips(running.handle().watch()));
+    loop {
+        // Signal streams are cancel safe, and the story goes on where it was.
+        tokio::select! {
+            () = flips.as_mut() => break,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminated.recv() => break,
+            // As `run` does.
+            _ = hung_up.recv() => running.handle().reload().await,
+        }
     }
 
     out::say("\nStopping.");

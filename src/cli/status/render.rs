@@ -24,7 +24,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += "THE FILE IS NOT WHAT IS SERVED: the last good table goes on.\n";
         text += &indented(problem);
         text += &format!(
-            "  Correct it; to look first: pointsman check {}\n\n",
+            "  Correct it; after a fault in another file that it names, `touch` it.\n  To look first: pointsman check {}\n\n",
             status.file
         );
     }

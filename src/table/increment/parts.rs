@@ -29,7 +29,7 @@ pub(super) fn load(
     let mut rest: Option<Table> = None;
     for first in (0..count).step_by(part) {
         let blocks = first..count.min(first + part);
-        let mut small = Small::load(text, &cut, blocks.collect(), path, files)?;
+        let mut small = Small::load(text, &cut, &blocks.collect::<Vec<_>>(), path, files)?;
         warnings.extend(small.warnings(&cut)?);
         readers.append(&mut small.readers);
         let mut table = small.table;
