@@ -24,6 +24,7 @@ mod proxy;
 mod proxy_gates;
 mod recovery;
 mod reload;
+mod sharing;
 mod support;
 mod systemd;
 mod table;
