@@ -56,7 +56,7 @@ fn plain(count: usize) -> String {
 }
 
 /// Lines that an edit may put anywhere, sound ones and others.
-const LINES: [&str; 31] = [
+const LINES: [&str; 33] = [
     "    active: backup",
     "    active: nowhere",
     "    access: read-only",
@@ -79,6 +79,8 @@ const LINES: [&str; 31] = [
     "   ",
     "\t",
     "    x: 1\r",
+    "    # one\r    # two",
+    "  # one\r  s9: {hosts: [r.b.example], sides: {live: {web: [http://10.9.9.5:1]}}}",
     " odd: 1",
     "certs: ./certs",
     "default_site: s1",
@@ -97,6 +99,12 @@ enum Edit {
     Replace(usize, usize),
     Insert(usize, usize),
     Remove(usize),
+    /// Puts a line before the block of a site.
+    Before(usize, usize),
+    /// Takes the end of a line before the block of a site away.
+    Join(usize),
+    /// Opens a quote at the end of one block and closes it at the end of the next.
+    Swallow(usize),
     /// Writes the block of a site anew, or adds it at the end.
     Rewrite(usize, usize),
     /// Takes a block out.
@@ -141,6 +149,29 @@ impl Edit {
                 Some((from, to)) => [&text[..from], &block(*number, *kind), &text[to..]].concat(),
                 None => format!("{text}{}", block(*number, *kind)),
             },
+            Self::Before(number, which) => match span(text, *number) {
+                Some((at, _)) => [&text[..at], &line(which), &text[at..]].concat(),
+                None => text.to_owned(),
+            },
+            Self::Join(number) => match span(text, *number) {
+                Some((at, _)) => [&text[..at - 1], " ", &text[at..]].concat(),
+                None => text.to_owned(),
+            },
+            Self::Swallow(number) => match (span(text, *number), span(text, number + 1)) {
+                (Some((_, open)), Some((_, close))) if open < close => {
+                    let (head, middle, tail) = (&text[..open], &text[open..close], &text[close..]);
+                    let middle = middle.replace('"', "");
+                    [
+                        head,
+                        "    reason: \"open\n",
+                        &middle,
+                        "      shut\"\n",
+                        tail,
+                    ]
+                    .concat()
+                }
+                _ => text.to_owned(),
+            },
             Self::Drop(number) => match span(text, *number) {
                 Some((from, to)) => [&text[..from], &text[to..]].concat(),
                 None => text.to_owned(),
@@ -183,6 +214,9 @@ fn edits() -> impl Strategy<Value = Vec<(Edit, bool)>> {
         3 => any().prop_map(Edit::Remove),
         6 => (0..9_usize, any()).prop_map(|(number, kind)| Edit::Rewrite(number, kind)),
         3 => (0..9_usize).prop_map(Edit::Drop),
+        4 => (0..9_usize, any()).prop_map(|(number, which)| Edit::Before(number, which)),
+        2 => (0..9_usize).prop_map(Edit::Join),
+        2 => (0..9_usize).prop_map(Edit::Swallow),
         2 => (any(), any()).prop_map(|(one, other)| Edit::Swap(one, other)),
         2 => Just(Edit::Turn),
         2 => (any(), prop::sample::select(vec!['x', ' ', '\n', ':', '"', '#', 'ü', '{', '-', '1']))
@@ -284,9 +318,13 @@ fn a_name_of_a_site_that_was_not_read_again_is_still_its_own() {
     }
     // It is free once that site has given it up, and taken again after that.
     let given_up = text.replace("w4.a.example", "other.a.example");
-    loader.load(given_up.clone(), &files).unwrap();
     let taken_over = given_up.replace("w1.b.example", "w4.a.example");
+    let before = loader.load(given_up, &files).unwrap();
     let table = loader.load(taken_over.clone(), &files).unwrap();
+    assert!(
+        Arc::ptr_eq(&table.sites[5], &before.sites[5]),
+        "without a load of the whole"
+    );
     assert_eq!(
         table.sites[table.route("w4.a.example").unwrap()]
             .name

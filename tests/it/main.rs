@@ -29,6 +29,7 @@ mod proxy_gates;
 mod recovery;
 mod reload;
 mod resumption;
+mod sharing;
 mod support;
 mod systemd;
 mod table;

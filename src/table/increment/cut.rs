@@ -68,11 +68,9 @@ impl Cut {
             return Some((self.clone(), kept));
         }
         let changed_to = old.len() - same_after;
-        // A line that is changed may come to belong to the block before its own.
-        let front = match self.blocks.partition_point(|block| block.at < same_before) {
-            0 => return None,
-            begun => begun.saturating_sub(2),
-        };
+        // The block in which the texts part is cut again; the blanks before its name are the same.
+        let begun = self.blocks.partition_point(|block| block.at < same_before);
+        let front = begun.checked_sub(1)?;
         // The end of the line before a block that is kept must be the same too.
         let back = self.blocks.partition_point(|block| block.at <= changed_to);
         let tail = old.len() - self.end;
