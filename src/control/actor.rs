@@ -18,6 +18,7 @@ use crate::switchboard::{Lane, Publication, Snapshot, Switchboard};
 use crate::table::{Loader, Table, Words};
 use crate::telemetry::ControlMetrics;
 
+use super::background;
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
@@ -134,14 +135,14 @@ impl Actor {
         self.board.publish(next)
     }
 
-    /// Drops, on a thread of its own, the replaced snapshots that nobody looks at any more.
+    /// Drops the replaced snapshots that nobody looks at any more.
     fn bury(&mut self) {
         // Who still looks when another is stored is given a share of his own (arc-swap), so one
         // share, which is ours, means nobody; and nobody can come to look at it any more.
         let unused = |snapshot: &mut Arc<Snapshot>| Arc::strong_count(snapshot) == 1;
         let dead: Vec<_> = self.retired.extract_if(.., unused).collect();
         if !dead.is_empty() {
-            tokio::task::spawn_blocking(move || drop(dead));
+            background::discard(dead);
         }
     }
 

@@ -20,6 +20,7 @@
 
 mod actor;
 mod asks;
+mod background;
 mod begin;
 mod certs;
 mod confirm;

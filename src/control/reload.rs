@@ -13,15 +13,20 @@ use std::time::Instant;
 
 use crate::site::SiteName;
 use crate::switchboard::{Cut, Snapshot};
-use crate::table::{self, Diagnostic, Diff, ReadFile, Table};
+use crate::table::{self, Diagnostic, Diff, Loader, ReadFile, Table};
 use crate::zone;
 
 use super::actor::Actor;
+use super::background;
 use super::ledger::Ground;
 use super::misfit::{self, NotTaken};
 
 /// The largest file that is read: a table of 100,000 sites has some 30 MB.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes that are read at a time: the kernel copies what one call asks for without letting anybody
+/// else have the core, which is milliseconds for a large file.
+const PIECE_BYTES: u64 = 64 * 1024;
 
 /// Reads files from the disk, for [`Table::load`].
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +38,24 @@ impl ReadFile for Disk {
     }
 }
 
-/// Reads a regular file into the place of another text, and what the system says of that file.
-pub(super) fn read(path: &Path, mut text: String) -> io::Result<(String, Metadata)> {
+/// Reads a regular file, into the memory of a text that is not needed any more, and what the system says of that file.
+pub(super) fn read(path: &Path, spare: String) -> io::Result<(String, Metadata)> {
     // Looked at before it is opened: to open a pipe waits for somebody who writes into it.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("this is not a regular file"));
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    text.clear();
-    let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if length as u64 > FILE_BYTES_MAX {
-        let why = format!("it has more than the {FILE_BYTES_MAX} bytes that are read");
-        return Err(io::Error::other(why));
+    let mut bytes = spare.into_bytes();
+    bytes.clear();
+    while (&file).take(PIECE_BYTES).read_to_end(&mut bytes)? > 0 {
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let why = format!("it has more than the {FILE_BYTES_MAX} bytes that are read");
+            return Err(io::Error::other(why));
+        }
     }
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+    let text = String::from_utf8(bytes).map_err(not_text)?;
     Ok((text, metadata))
 }
 
@@ -76,11 +85,9 @@ impl Actor {
 
     fn load(&mut self) -> Result<(), NotTaken> {
         let began = Instant::now();
-        let failed = |error| NotTaken::Failed(format!("{}: {error}", self.file.display()));
-        let (text, metadata) = read(&self.file, self.loader.spare()).map_err(failed)?;
-        let loaded = self.loader.load(text, &Disk);
-        let table = loaded.map_err(NotTaken::Mistakes)?;
-        let diff = Diff::between(&self.table, &table, &self.file, self.loader.text());
+        let (file, loader, served) = (&self.file, &mut self.loader, &self.table);
+        let read = background::run("reload", || follow(file, loader, served));
+        let (table, diff, metadata) = read.map_err(no_thread)??;
         self.accept(&table, &diff)?;
         if diff.rest || self.access_differs(&diff) {
             self.publish_table(table, &diff)?;
@@ -130,8 +137,8 @@ impl Actor {
         words.any(|(site, words)| before(site) != Some(words.access))
     }
 
-    /// Journals what a table brings, and serves it: the zones are made first, for a table that
-    /// has a mistake there must leave nothing behind.
+    /// Journals what a table brings, and serves it: the zones and the snapshot are made first, for
+    /// a table that has a mistake there must leave nothing behind.
     fn publish_table(&mut self, table: Arc<Table>, diff: &Diff) -> Result<(), NotTaken> {
         let journal_failed =
             |error| NotTaken::Failed(format!("the journal could not be written: {error}"));
@@ -149,6 +156,13 @@ impl Actor {
             zones,
         });
         let ready = ready.map_err(NotTaken::Mistakes)?;
+        let generation = self.generation.next();
+        let next = background::run("snapshot", || {
+            let (before, table) = (Some(&*before), Arc::clone(&table));
+            Snapshot::follow(before, generation, table, &positions, ready.zones)
+        });
+        let next = next.map_err(no_thread)?;
+
         let adopted = self.ledger.adopt(&table, sites.iter().copied());
         adopted.map_err(journal_failed)?;
         let changed = ready.changed;
@@ -157,14 +171,6 @@ impl Actor {
         access.map_err(journal_failed)?;
         self.ledger.is_behind = false;
 
-        let generation = self.generation.next();
-        let next = Snapshot::follow(
-            Some(&before),
-            generation,
-            Arc::clone(&table),
-            &positions,
-            ready.zones,
-        );
         self.cut_returning(diff);
         if names_certificates(&self.table, &table, diff) {
             self.certs.follow(&table);
@@ -200,6 +206,27 @@ impl Actor {
             }
         }
     }
+}
+
+/// Reads the file, and compares it with the table that is served.
+fn follow(
+    file: &Path,
+    loader: &mut Loader,
+    served: &Table,
+) -> Result<(Arc<Table>, Diff, Metadata), NotTaken> {
+    let failed = |error| NotTaken::Failed(format!("{}: {error}", file.display()));
+    let (text, metadata) = read(file, loader.spare()).map_err(failed)?;
+    let table = loader.load(text, &Disk).map_err(NotTaken::Mistakes)?;
+    let diff = Diff::between(served, &table, file, loader.text());
+    Ok((table, diff, metadata))
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "this is what map_err hands over"
+)]
+fn no_thread(error: io::Error) -> NotTaken {
+    NotTaken::Failed(format!("no thread can be started: {error}"))
 }
 
 /// Tells whether a table may name other certificates than the one before it.

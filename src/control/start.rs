@@ -16,6 +16,7 @@ use crate::table::{self, Diagnostic, Loader, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
+use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
@@ -172,6 +173,9 @@ impl Control {
         let thread = std::thread::Builder::new()
             .name("control".into())
             .spawn(move || {
+                // With very many sites a publication takes a core for milliseconds; requests and
+                // queries that wake up there must not wait for that.
+                background::give_way(0);
                 runtime.block_on(actor.run(inbox));
                 drop(watch);
                 drop(lock);

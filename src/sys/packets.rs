@@ -1,7 +1,4 @@
-//! The one place with unsafe code: UDP packets by the batch, each with the address it came to.
-//!
-//! Not for: anything a crate wraps safely. Every pointer handed to the kernel is made in the call
-//! that uses it, from buffers that the same call borrows, so none outlives its buffer.
+//! UDP packets by the batch, each with the address it came to.
 #![expect(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and packet information have no safe wrapper"
@@ -14,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 
 /// Packets in one system call; a fuller queue is emptied by the next.
-pub(crate) const BATCH: usize = 32;
+const BATCH: usize = 32;
 
 /// Bytes kept of a packet; what is longer than this is no query (EDNS clients ask with far less).
 const PACKET_BYTES_MAX: usize = 2048;
