@@ -205,7 +205,7 @@ impl<'p> Bed<'p> {
             _ => ("9102", "9101", "/", "live"),
         };
         self.text = self.edited(from, to);
-        write_idly(
+        write_in_pieces(
             &self.text,
             &self.place.path().join("new.yaml"),
             &self.place.file(),
@@ -230,7 +230,7 @@ impl<'p> Bed<'p> {
     fn edit_elsewhere(&self) {
         let text = self.edited("/quiz: {access: open}", "/quiz: {access: maintenance}");
         let path = self.place.path();
-        write_idly(&text, &path.join("new.yaml"), &path.join("unwatched.yaml"));
+        write_in_pieces(&text, &path.join("new.yaml"), &path.join("unwatched.yaml"));
     }
 
     fn reload_one_site(&mut self) {
@@ -321,9 +321,9 @@ impl<'p> Bed<'p> {
     }
 }
 
-/// Writes a file beside and moves it into place, piece by piece: an editor that keeps a core busy
-/// for the whole of a large file is not what is measured.
-fn write_idly(text: &str, beside: &Path, place: &Path) {
+/// Writes a file beside, piece by piece, and moves it into place: one call for all of a large file
+/// keeps a core from everybody else, which is not what is measured.
+fn write_in_pieces(text: &str, beside: &Path, place: &Path) {
     let mut file = std::fs::File::create(beside).unwrap();
     for piece in text.as_bytes().chunks(PIECE_BYTES) {
         file.write_all(piece).unwrap();

@@ -1,7 +1,7 @@
 //! What takes long and may be slow: on a thread that leaves the cores to requests and queries.
 //!
-//! Not for: anything that a held user waits for. On a machine that is wholly busy such a thread
-//! gets a thirtieth of a core.
+//! Not for: anything that a held user waits for, and so not for the actor while a flip runs. On a
+//! machine that is wholly busy such a thread gets a thirtieth of a core.
 
 use std::io;
 use std::panic;
@@ -10,17 +10,21 @@ use std::thread::{self, Builder};
 use crate::sys;
 
 /// Of a core that others want too, this leaves a thread a thirtieth.
-const NICENESS: i32 = 15;
+pub(super) const NICENESS: i32 = 15;
 
-/// Does a job on such a thread, and waits for it.
+/// Does a job on a thread of some niceness, from 0 to 19, and waits for it.
 ///
 /// # Errors
 /// There can be no further thread; the limits of the machine are at fault, and nothing was done.
-pub(super) fn run<T: Send>(name: &str, job: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(super) fn run<T: Send>(
+    name: &str,
+    niceness: i32,
+    job: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
     thread::scope(|scope| {
         let worker = Builder::new().name(name.into());
         let worker = worker.spawn_scoped(scope, || {
-            give_way(NICENESS);
+            give_way(niceness);
             job()
         })?;
         // A bug in the job ends the control thread, as it would have without this.
@@ -63,9 +67,10 @@ mod tests {
     fn a_job_in_the_background_gives_way_and_its_caller_does_not() {
         let before = niceness();
 
-        let within = super::run("test", niceness).expect("a thread");
-
-        assert_eq!(within, before.max(super::NICENESS));
+        for asked in [super::NICENESS, 0] {
+            let within = super::run("test", asked, niceness).expect("a thread");
+            assert_eq!(within, before.max(asked));
+        }
         assert_eq!(niceness(), before);
     }
 }

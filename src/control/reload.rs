@@ -85,8 +85,9 @@ impl Actor {
 
     fn load(&mut self) -> Result<(), NotTaken> {
         let began = Instant::now();
+        let niceness = self.niceness();
         let (file, loader, served) = (&self.file, &mut self.loader, &self.table);
-        let read = background::run("reload", || follow(file, loader, served));
+        let read = background::run("reload", niceness, || follow(file, loader, served));
         let (table, diff, metadata) = read.map_err(no_thread)??;
         self.accept(&table, &diff)?;
         if diff.rest || self.access_differs(&diff) {
@@ -100,6 +101,16 @@ impl Actor {
         self.rewritten.clear();
         self.ask_for_words(metadata.uid());
         Ok(())
+    }
+
+    /// Tells how far a reload gives way to requests: not while a flip runs, whose held users wait
+    /// for the actor and so for this.
+    fn niceness(&self) -> i32 {
+        if self.flips.is_empty() {
+            background::NICENESS
+        } else {
+            0
+        }
     }
 
     /// Says why a sound table cannot be taken as things stand.
@@ -157,7 +168,7 @@ impl Actor {
         });
         let ready = ready.map_err(NotTaken::Mistakes)?;
         let generation = self.generation.next();
-        let next = background::run("snapshot", || {
+        let next = background::run("snapshot", self.niceness(), || {
             let (before, table) = (Some(&*before), Arc::clone(&table));
             Snapshot::follow(before, generation, table, &positions, ready.zones)
         });
