@@ -111,6 +111,8 @@ pub enum During {
     Page,
     /// Nothing at first: their requests wait, bounded, and go on at the new side.
     Hold,
+    /// What they read; what they would write is refused, with a page that says so.
+    ReadOnly,
 }
 
 /// What becomes of requests that are still in flight at the drain deadline.
@@ -240,7 +242,7 @@ macro_rules! words {
 }
 
 words!(Access { Open = "open", ReadOnly = "read-only", Maintenance = "maintenance" });
-words!(During { Page = "page", Hold = "hold" });
+words!(During { Page = "page", Hold = "hold", ReadOnly = "read-only" });
 words!(Outcome {
     Settled = "settled",
     Moved = "moved",

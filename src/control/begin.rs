@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::flip::{Flip, Plan};
 use crate::journal::NewFlip;
-use crate::site::{DrainThen, FlipId, Move, SideName, SiteName};
+use crate::site::{DrainThen, During, FlipId, Move, SideName, SiteName};
 use crate::table::Site;
 
 use super::actor::Actor;
@@ -152,7 +152,8 @@ fn plan(moves: &[Moving]) -> Plan {
     let policies = || moves.iter().map(|moving| &moving.site.flip);
     let gentle = policies().any(|policy| policy.drain_then == DrainThen::Restore);
     Plan {
-        during: moves[0].during,
+        during: during(moves),
+        now: false,
         drain_for: policies()
             .map(|policy| policy.drain_for)
             .max()
@@ -163,6 +164,15 @@ fn plan(moves: &[Moving]) -> Plan {
             DrainThen::Cut
         },
     }
+}
+
+/// Joins what users get: a flip in which one site's reads go on holds them at its end only.
+fn during(moves: &[Moving]) -> During {
+    let mut sites = moves.iter().map(|moving| moving.during);
+    if sites.clone().any(|during| during == During::ReadOnly) {
+        return During::ReadOnly;
+    }
+    sites.next().unwrap_or(During::Page)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

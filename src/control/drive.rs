@@ -84,8 +84,9 @@ impl Actor {
             }
             Action::RunHooks(Hooks::After | Hooks::Restore) => None,
             Action::StopHooks => Some(Input::HooksStopped),
-            Action::Hold => self.hold(id),
-            Action::AwaitDrained => self.await_drained(id),
+            Action::Hold(scope) => self.hold(id, scope),
+            Action::AwaitDrained(scope) => self.await_drained(id, scope),
+            Action::AwaitLinger => Some(Input::Lingered),
             Action::SetTimer(at) => self.set_timer(id, at),
             Action::Cut(what) => self.cut(id, what),
             Action::Commit => Some(Input::Committed(self.commit(id))),

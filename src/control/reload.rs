@@ -186,7 +186,9 @@ impl Actor {
         if names_certificates(&self.table, &table, diff) {
             self.certs.follow(&table);
         }
-        self.publish_snapshot(Arc::new(next));
+        let next = Arc::new(next);
+        self.publish_snapshot(Arc::clone(&next));
+        set_access(&next, diff);
         self.close_removed(diff, &before);
         self.table = table;
         self.generation = generation;
@@ -213,8 +215,18 @@ impl Actor {
     fn cut_returning(&mut self, diff: &Diff) {
         for site in &diff.added {
             if let Some(lane) = self.leaving.remove(site) {
-                lane.gates.order_cut(Cut::Everything);
+                lane.gates.order_cut(Cut::EVERYTHING);
             }
+        }
+    }
+}
+
+/// Has the gates let in what the words of a table say, from this instant.
+fn set_access(published: &Snapshot, diff: &Diff) {
+    for (site, words) in &diff.words {
+        let lane = published.site(site).and_then(|view| view.lane.as_ref());
+        if let Some(lane) = lane {
+            lane.gates.set_access(words.access);
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::flip::Flip;
+use crate::flip::{Flip, Scope};
 use crate::journal::{NewFlip, ZoneRecord};
 use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName};
 use crate::switchboard::{Lane, Publication, Snapshot};
@@ -51,6 +51,18 @@ pub(super) struct Moving {
 pub(super) struct Prepared {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) zones: Vec<ZoneRecord>,
+}
+
+impl Moving {
+    /// Tells which gates of this site are held when the flip as a whole holds those of `scope`: a
+    /// site that is not read-only meanwhile is held altogether.
+    pub(super) fn held(&self, scope: Scope) -> Scope {
+        if self.during == During::ReadOnly {
+            scope
+        } else {
+            Scope::All
+        }
+    }
 }
 
 impl Running {

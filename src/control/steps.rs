@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment};
+use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
 use crate::journal::{CommitError, FlipEnd, LaneRecord};
 use crate::site::{During, FlipId, Outcome, Position, Positions};
 use crate::switchboard::{Cut, Snapshot};
@@ -87,27 +87,33 @@ impl Actor {
         read.map_err(|error| error.to_string())
     }
 
-    pub(super) fn hold(&mut self, id: FlipId) -> Option<Input> {
+    pub(super) fn hold(&mut self, id: FlipId, scope: Scope) -> Option<Input> {
         for moving in &self.flips.get(&id)?.moves {
             let gates = &moving.lane.gates;
             gates.hold(moving.during);
+            if scope == Scope::All {
+                gates.hold_all();
+            }
             // A tunnel would never drain, and its client comes back at once to wait like all.
-            gates.order_cut(Cut::Tunnels);
+            gates.order_cut(Cut::TUNNELS);
         }
         self.board.nudge();
         Some(Input::Held)
     }
 
-    pub(super) fn await_drained(&mut self, id: FlipId) -> Option<Input> {
+    pub(super) fn await_drained(&mut self, id: FlipId, scope: Scope) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
-        let gates: Vec<_> = running
+        let held: Vec<_> = running
             .moves
             .iter()
-            .map(|m| Arc::clone(&m.lane.gates))
+            .map(|moving| (Arc::clone(&moving.lane.gates), moving.held(scope)))
             .collect();
         running.spawn_answer(&self.events, async move {
-            for gates in gates {
-                gates.drained().await;
+            for (gates, held) in held {
+                match held {
+                    Scope::Writes => gates.writes_drained().await,
+                    Scope::All => gates.drained().await,
+                }
             }
             Input::Drained
         })
@@ -129,11 +135,12 @@ impl Actor {
     }
 
     pub(super) fn cut(&mut self, id: FlipId, what: CutWhat) -> Option<Input> {
-        let cut = match what {
-            CutWhat::Reads => Cut::Reads,
-            CutWhat::Everything => Cut::Everything,
-        };
         for moving in &self.flips.get(&id)?.moves {
+            let cut = match (what, moving.held(Scope::Writes)) {
+                (CutWhat::Reads, _) => Cut::READS,
+                (CutWhat::Writes, Scope::Writes) => Cut::WRITES,
+                (CutWhat::Writes, Scope::All) | (CutWhat::Everything, _) => Cut::EVERYTHING,
+            };
             moving.lane.gates.order_cut(cut);
         }
         self.board.nudge();

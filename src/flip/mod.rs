@@ -69,6 +69,28 @@ pub struct Plan {
     pub drain_for: Duration,
     /// What becomes of what is still in flight then.
     pub drain_then: DrainThen,
+    /// An emergency: the old side is dead, or is to be taken as dead.
+    pub now: bool,
+}
+
+impl Plan {
+    /// Tells what is held from the start.
+    fn scope(&self) -> Scope {
+        if self.during == During::ReadOnly && !self.now {
+            Scope::Writes
+        } else {
+            Scope::All
+        }
+    }
+}
+
+/// Which of the gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// That of the writes.
+    Writes,
+    /// Both.
+    All,
 }
 
 /// A flip in one of its phases.
@@ -121,6 +143,8 @@ pub enum Input {
     Held,
     /// The answer to [`Action::AwaitDrained`]: nothing is in flight on what is held.
     Drained,
+    /// The answer to [`Action::AwaitLinger`].
+    Lingered,
     /// A timer that [`Action::SetTimer`] asked for, with whether a write is in flight.
     Timer {
         /// At least one write is in flight.
@@ -171,6 +195,8 @@ pub enum Hooks {
 pub enum CutWhat {
     /// Reads only: no write is in flight.
     Reads,
+    /// Writes only, tunnels first: what is read goes on.
+    Writes,
     /// Everything, tunnels first.
     Everything,
 }
@@ -189,10 +215,12 @@ pub enum Action {
     RunHooks(Hooks),
     /// End the process group of the hook that runs, if one does.
     StopHooks,
-    /// Hold the gates that `during` says.
-    Hold,
-    /// Wait until nothing is in flight on what is held.
-    AwaitDrained,
+    /// Hold these gates.
+    Hold(Scope),
+    /// Wait until nothing is in flight on these gates.
+    AwaitDrained(Scope),
+    /// Wait until what was given up unfinished is no longer at work in an origin.
+    AwaitLinger,
     /// Call back at this moment; replaces an earlier timer.
     SetTimer(Moment),
     /// End what is in flight.
@@ -243,7 +271,7 @@ impl Flip {
             Self::Draining(phase) => phase.step(input, now),
             Self::Syncing(phase) => phase.step(input),
             Self::Checking(phase) => phase.step(input),
-            Self::Closing(phase) => phase.step(input),
+            Self::Closing(phase) => phase.step(input, now),
             Self::Committing(phase) => phase.step(input),
             Self::Aborting(phase) => phase.step(&input, now),
             Self::Publishing(phase) => phase.step(input),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::site::{DrainThen, Outcome};
 
-use super::{Action, Commit, CutWhat, Ending, Flip, Hooks, Input, Moment, Plan};
+use super::{Action, Commit, CutWhat, Ending, Flip, Hooks, Input, Moment, Plan, Scope};
 
 /// How long what was cut may take to be gone; closing a socket takes microseconds, so a longer
 /// time means a worker is stuck, and the flip goes back.
@@ -68,7 +68,7 @@ impl Quiescing {
                     plan,
                     called_off: None,
                 };
-                (Flip::Holding(next), vec![Action::Hold])
+                (Flip::Holding(next), vec![Action::Hold(plan.scope())])
             }
             Input::GuardsOut(Err(why))
             | Input::HooksDone(Hooks::Before, Err(why))
@@ -93,17 +93,7 @@ impl Holding {
     pub(super) fn step(self, input: Input, now: Moment) -> (Flip, Vec<Action>) {
         let Self { plan, called_off } = self;
         match (input, called_off) {
-            (Input::Held, None) => {
-                let deadline = now.after(plan.drain_for);
-                let next = Draining {
-                    plan,
-                    was_cut: false,
-                };
-                (
-                    Flip::Draining(next),
-                    vec![Action::SetTimer(deadline), Action::AwaitDrained],
-                )
-            }
+            (Input::Held, None) => drain(plan, now),
             (Input::Held, Some(why)) => restore(Outcome::Restored, why, true),
             (Input::Cancel(why), None) => (
                 Flip::Holding(Self {
@@ -119,41 +109,78 @@ impl Holding {
 
 /// What is in flight ends.
 ///
-/// *Data*: the intent. *Access*: held; who was in may finish.
+/// *Data*: the intent. *Access*: held, in `read-only` for writes alone; who was in may finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Draining {
     plan: Plan,
-    /// What is in flight was ended, and only has to be seen gone.
-    was_cut: bool,
+    drain: Drain,
+}
+
+/// How far a drain has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Drain {
+    /// What is in flight may end by itself.
+    Waits,
+    /// It was ended, and only has to be seen gone.
+    WasCut,
+    /// It is gone; what was given up unfinished may still be at work in an origin.
+    Lingers,
+}
+
+fn drain(plan: Plan, now: Moment) -> (Flip, Vec<Action>) {
+    if plan.now {
+        return cut(plan, CutWhat::Everything, now);
+    }
+    let next = Draining {
+        plan,
+        drain: Drain::Waits,
+    };
+    let deadline = Action::SetTimer(now.after(plan.drain_for));
+    let gone = Action::AwaitDrained(plan.scope());
+    (Flip::Draining(next), vec![deadline, gone])
 }
 
 impl Draining {
     pub(super) fn step(self, input: Input, now: Moment) -> (Flip, Vec<Action>) {
-        let Self { plan, was_cut } = self;
-        match input {
-            Input::Drained => (
-                Flip::Syncing(Syncing {}),
+        let Self { plan, drain } = self;
+        match (input, drain) {
+            (Input::Cancel(why), _) => restore(Outcome::Restored, why, true),
+            // The old side is dead: nothing is at work there, and nothing can be copied from it.
+            (Input::Drained, Drain::Waits | Drain::WasCut) if plan.now => close(plan),
+            (Input::Drained, Drain::Waits | Drain::WasCut) => {
+                let next = Self {
+                    plan,
+                    drain: Drain::Lingers,
+                };
+                (Flip::Draining(next), vec![Action::AwaitLinger])
+            }
+            (Input::Lingered, Drain::Lingers) => (
+                Flip::Syncing(Syncing { plan }),
                 vec![Action::RunHooks(Hooks::Sync)],
             ),
-            Input::Timer { .. } if was_cut => restore(
-                Outcome::Restored,
-                "what was in flight could not be ended: a worker is stuck; see the log".into(),
-                true,
-            ),
-            Input::Timer { writes_in_flight } => match (plan.drain_then, writes_in_flight) {
-                (DrainThen::Restore, true) => restore(
-                    Outcome::Restored,
-                    format!(
-                        "a write was still in flight after {:?}: try again, or set `drain: \
-                         {{then: cut}}`",
-                        plan.drain_for
+            (Input::Timer { .. }, Drain::WasCut) => stuck(),
+            (Input::Timer { writes_in_flight }, Drain::Waits) => {
+                match (plan.drain_then, writes_in_flight) {
+                    (DrainThen::Restore, true) => restore(
+                        Outcome::Restored,
+                        format!(
+                            "a write was still in flight after {:?}: try again, or set `drain: \
+                             {{then: cut}}`",
+                            plan.drain_for
+                        ),
+                        true,
                     ),
-                    true,
-                ),
-                (DrainThen::Restore, false) => cut(plan, CutWhat::Reads, now),
-                (DrainThen::Cut, _) => cut(plan, CutWhat::Everything, now),
-            },
-            Input::Cancel(why) => restore(Outcome::Restored, why, true),
+                    // The last write has just ended, and what is read goes on.
+                    (DrainThen::Restore, false) if plan.scope() == Scope::Writes => {
+                        cut(plan, CutWhat::Writes, now)
+                    }
+                    (DrainThen::Restore, false) => cut(plan, CutWhat::Reads, now),
+                    (DrainThen::Cut, _) if plan.scope() == Scope::Writes => {
+                        cut(plan, CutWhat::Writes, now)
+                    }
+                    (DrainThen::Cut, _) => cut(plan, CutWhat::Everything, now),
+                }
+            }
             _ => (Flip::Draining(self), Vec::new()),
         }
     }
@@ -162,25 +189,36 @@ impl Draining {
 fn cut(plan: Plan, what: CutWhat, now: Moment) -> (Flip, Vec<Action>) {
     let next = Draining {
         plan,
-        was_cut: true,
+        drain: Drain::WasCut,
     };
-    (
-        Flip::Draining(next),
-        vec![Action::SetTimer(now.after(CUT_GRACE)), Action::Cut(what)],
-    )
+    let grace = Action::SetTimer(now.after(CUT_GRACE));
+    let mut actions = vec![grace, Action::Cut(what)];
+    if plan.now {
+        actions.push(Action::AwaitDrained(plan.scope()));
+    }
+    (Flip::Draining(next), actions)
+}
+
+fn stuck() -> (Flip, Vec<Action>) {
+    let why = "what was in flight could not be ended: a worker is stuck; see the log";
+    restore(Outcome::Restored, why.into(), true)
 }
 
 /// The last copy of the data.
 ///
-/// *Data*: the intent; the target's data is being written by hooks. *Access*: held and drained.
+/// *Data*: the intent; the target's data is being written by hooks. *Access*: held and drained, in
+/// `read-only` for writes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Syncing {}
+pub struct Syncing {
+    plan: Plan,
+}
 
 impl Syncing {
     pub(super) fn step(self, input: Input) -> (Flip, Vec<Action>) {
+        let Self { plan } = self;
         match input {
             Input::HooksDone(Hooks::Sync, Ok(())) => {
-                (Flip::Checking(Checking {}), vec![Action::Preflight])
+                (Flip::Checking(Checking { plan }), vec![Action::Preflight])
             }
             Input::HooksDone(Hooks::Sync, Err(why)) | Input::Cancel(why) => {
                 restore(Outcome::Restored, why, true)
@@ -192,15 +230,16 @@ impl Syncing {
 
 /// A short preflight again.
 ///
-/// *Data*: the intent. *Access*: held and drained.
+/// *Data*: the intent. *Access*: as while syncing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Checking {}
+pub struct Checking {
+    plan: Plan,
+}
 
 impl Checking {
     pub(super) fn step(self, input: Input) -> (Flip, Vec<Action>) {
         match input {
-            // `page` and `hold` have held and drained reads all along; seen once more, it is certain.
-            Input::Preflight(Ok(())) => (Flip::Closing(Closing {}), vec![Action::AwaitDrained]),
+            Input::Preflight(Ok(())) => close(self.plan),
             Input::Preflight(Err(why)) | Input::Cancel(why) => {
                 restore(Outcome::Restored, why, true)
             }
@@ -212,15 +251,61 @@ impl Checking {
 /// Reads that went on so far are held and drained too.
 ///
 /// *Data*: the intent. *Access*: nobody new, of any kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Closing {}
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Closing {
+    plan: Plan,
+    stage: Stage,
+}
+
+/// How far the closing has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// The hold is asked for.
+    Holds,
+    /// A cancel came meanwhile; see [`Holding`].
+    CalledOff(String),
+    /// What is in flight may end by itself, until then.
+    Drains(Moment),
+    /// It was ended, and only has to be seen gone.
+    WasCut,
+}
+
+/// `page` and `hold` have held and drained reads all along; done once more, it is certain.
+fn close(plan: Plan) -> (Flip, Vec<Action>) {
+    let stage = Stage::Holds;
+    let hold = Action::Hold(Scope::All);
+    (Flip::Closing(Closing { plan, stage }), vec![hold])
+}
 
 impl Closing {
-    pub(super) fn step(self, input: Input) -> (Flip, Vec<Action>) {
-        match input {
-            Input::Drained => (Flip::Committing(Committing {}), vec![Action::Commit]),
-            Input::Cancel(why) => restore(Outcome::Restored, why, true),
-            _ => (Flip::Closing(self), Vec::new()),
+    pub(super) fn step(self, input: Input, now: Moment) -> (Flip, Vec<Action>) {
+        let Self { plan, stage } = self;
+        let to = |stage, actions| (Flip::Closing(Self { plan, stage }), actions);
+        match (input, stage) {
+            (Input::Held, Stage::Holds) => {
+                let deadline = now.after(plan.drain_for);
+                let gone = Action::AwaitDrained(Scope::All);
+                to(
+                    Stage::Drains(deadline),
+                    vec![Action::SetTimer(deadline), gone],
+                )
+            }
+            (Input::Held, Stage::CalledOff(why))
+            | (Input::Cancel(why), Stage::Drains(_) | Stage::WasCut) => {
+                restore(Outcome::Restored, why, true)
+            }
+            (Input::Cancel(why), Stage::Holds) => to(Stage::CalledOff(why), Vec::new()),
+            (Input::Drained, Stage::Drains(_) | Stage::WasCut) => {
+                (Flip::Committing(Committing {}), vec![Action::Commit])
+            }
+            // Only reads can be left: writes are held since before. The timer of the drain may
+            // come late, and is not this one's.
+            (Input::Timer { .. }, Stage::Drains(deadline)) if now >= deadline => {
+                let grace = Action::SetTimer(now.after(CUT_GRACE));
+                to(Stage::WasCut, vec![grace, Action::Cut(CutWhat::Reads)])
+            }
+            (Input::Timer { .. }, Stage::WasCut) => stuck(),
+            (_, stage) => to(stage, Vec::new()),
         }
     }
 }

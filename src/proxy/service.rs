@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use crate::certs::Trust;
 use crate::site::{Access, During, Generation};
@@ -19,30 +19,40 @@ use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead};
+use super::hold::{self, Stay};
 use super::page::Why;
 use super::pool::Pools;
 use super::upstream::{NoAnswer, Upstream};
-use super::{health, hold, redirect};
+use super::{health, redirect};
 
 /// What serves the requests of one worker.
 pub(super) struct Service {
     pub(super) board: Arc<Switchboard>,
     pub(super) upstream: Upstream,
     pub(super) ids: RequestIds,
+    /// Becomes true when the worker stops: nobody is to wait any more.
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// What the current snapshot says of a request.
 struct Found {
     site: Arc<Site>,
-    access: Access,
+    /// What users may do at the path, apart from the rest of the site.
+    here: Access,
     lane: Option<Arc<Lane>>,
     generation: Generation,
     https_port: Option<u16>,
 }
 
 impl Service {
-    pub(super) fn new(board: Arc<Switchboard>, pools: Rc<Pools>, shard: Arc<HttpShard>) -> Self {
+    pub(super) fn new(
+        board: Arc<Switchboard>,
+        pools: Rc<Pools>,
+        shard: Arc<HttpShard>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self {
+            stopping,
             board,
             upstream: Upstream {
                 pools,
@@ -96,7 +106,13 @@ impl Service {
             .may_ask(without_port(&host))
             .map_err(|Misdirected| Error::Misdirected)?;
         let kind = kind(head);
-        let (found, lane, permit) = match self.admit(client, &host, head, kind, record).await? {
+        let stay = Stay::new(
+            &self.upstream.shard,
+            &self.stopping,
+            hold::bytes_kept(head, &body),
+        );
+        let admitted = self.admit(client, &host, head, (kind, stay), record);
+        let (found, lane, permit) = match admitted.await? {
             Admission::Itself(answer) => return Ok(answer),
             Admission::To(found, lane, permit) => (found, lane, permit),
         };
@@ -118,10 +134,9 @@ impl Service {
         client: &Client,
         host: &str,
         head: &RequestHead,
-        kind: Kind,
+        (kind, mut stay): (Kind, Stay),
         record: &mut Record,
     ) -> Result<Admission, Error> {
-        let mut held_since = None;
         let mut closed_before = false;
         loop {
             let found = self.find(host, head.path())?;
@@ -142,13 +157,13 @@ impl Service {
             let Some(lane) = found.lane.clone() else {
                 return Err(found.page(Why::Doubt));
             };
-            match lane.gates.enter(kind) {
+            match lane.gates.enter(kind, stay.pass()) {
                 Entry::Admitted(permit) => return Ok(Admission::To(found, lane, permit)),
+                Entry::Shut => return Err(found.page(forbidden(lane.gates.access()))),
                 Entry::Held => {
                     // Whoever waited has reason to meet a closed lane: that of the flip.
                     closed_before = false;
-                    let since = *held_since.get_or_insert_with(Instant::now);
-                    self.wait(&found, &lane, kind, since).await?;
+                    wait(&found, &lane, kind, &mut stay).await?;
                 }
                 Entry::Closed if closed_before => {
                     self.upstream.shard.closed_twice(found.site.name.as_str());
@@ -171,31 +186,33 @@ impl Service {
         let route = snapshot.route(name, path).ok_or(Error::UnknownHost)?;
         Ok(Found {
             site: Arc::clone(&route.view.site),
-            access: route.access(),
+            here: route.here,
             lane: route.view.lane.clone(),
             generation: snapshot.generation,
             https_port: snapshot.table.listen.https.first().map(SocketAddr::port),
         })
     }
+}
 
-    async fn wait(
-        &self,
-        found: &Found,
-        lane: &Lane,
-        kind: Kind,
-        since: Instant,
-    ) -> Result<(), Error> {
-        match lane.gates.during() {
-            During::Page => Err(found.page(Why::Maintenance)),
-            During::Hold => {
-                let waited = hold::wait(&lane.gates, kind, &found.site.flip, since).await;
-                waited.map_err(|evicted| {
-                    let site = found.site.name.as_str();
-                    self.upstream.shard.evicted(site, evicted.reason());
-                    found.page(Why::HoldOver)
-                })
-            }
+/// Waits at a held gate, if that is what those get who find it held.
+async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay) -> Result<(), Error> {
+    match (lane.gates.during(), kind) {
+        (During::Page, _) => Err(found.page(Why::Maintenance)),
+        (During::ReadOnly, Kind::Write | Kind::Tunnel) => Err(found.page(Why::WritingPaused)),
+        (During::Hold, _) | (During::ReadOnly, Kind::Read) => {
+            let site = &found.site;
+            let waited = stay.wait(&site.name, &lane.gates, &site.flip).await;
+            waited.map_err(|_| found.page(Why::HoldOver))
         }
+    }
+}
+
+/// Says why `access` keeps a request out.
+fn forbidden(access: Access) -> Why {
+    match access {
+        Access::ReadOnly => Why::WritingPaused,
+        // Opened again since: then nothing more than that can be said.
+        Access::Open | Access::Maintenance => Why::Maintenance,
     }
 }
 
@@ -208,9 +225,9 @@ enum Admission {
 }
 
 impl Found {
-    /// Lets a request pass by the word of the site and of the path.
+    /// Lets a request pass by the word of the path.
     fn permits(&self, kind: Kind) -> Result<(), Error> {
-        match (self.access, kind) {
+        match (self.here, kind) {
             (Access::Open, _) | (Access::ReadOnly, Kind::Read) => Ok(()),
             (Access::ReadOnly, Kind::Write | Kind::Tunnel) => Err(self.page(Why::WritingPaused)),
             (Access::Maintenance, _) => Err(self.page(Why::Maintenance)),

@@ -44,16 +44,17 @@ impl Worker {
 
     async fn serve(mut self) {
         let pools = Rc::new(Pools::default());
+        let (end, ending) = watch::channel(false);
         let service = Rc::new(Service::new(
             self.board,
             Rc::clone(&pools),
             Arc::clone(&self.shard),
+            ending.clone(),
         ));
         spawn_local(confirm(Rc::clone(&pools), self.confirms));
         let tidied = Rc::clone(&pools);
         spawn_local(async move { tidied.keep_tidy().await });
         let connections = Connections::new(self.limits.connections, Arc::clone(&self.shard));
-        let (end, ending) = watch::channel(false);
         let greeter = Rc::new(Greeter::new(service, self.limits, self.shard, ending));
         let mut accepting = Vec::new();
         for (door, listener) in self.listeners {

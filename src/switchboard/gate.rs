@@ -1,33 +1,55 @@
 //! The gate: admission and counting in one atomic step.
 //!
-//! One word holds all of a gate's state, `[closed:1 | held:1 | in_flight:62]`. [`Gate::enter`] adds
-//! itself first and looks at what it got, so there is no instant between "may I" and "I am in"
-//! for a hold to slip into. A hold sets its bit once; whoever comes later, with however old a
-//! snapshot, sees it.
+//! One word holds all of a gate's state, `[closed | held | shut | lined | in_flight:60]`.
+//! [`Gate::enter`] adds itself first and looks at what it got, so there is no instant between "may
+//! I" and "I am in" for a hold to slip into. A hold sets its bit once; whoever comes later, with
+//! however old a snapshot, sees it.
 //!
 //! ```text
-//! enter ──admitted──> Permit ──drop──> in_flight - 1 ──0 while held──> drained() wakes
-//!   │ held                                  ▲
-//!   ├─────> Wait ──release or close──> enter again
+//! enter ──admitted──> Permit ──drop──> in_flight - 1 ──0 while held or shut──> drained() wakes
+//!   │ held, lined
+//!   ├─────> the caller gets in line, and enters again when it is his turn
+//!   │ shut
+//!   ├─────> the caller answers what `access` says
 //!   │ closed
 //!   └─────> the caller loads the current snapshot and enters its lane
 //! ```
 //!
-//! Who waits registers under the same lock that a wake-up takes, and looks at the word once more
-//! while holding it: a release that was not seen there has yet to take the lock, and wakes him.
-//!
 //! `tests/it/gate_loom.rs` includes this file and explores its interleavings.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 
+/// The lane is over.
 const CLOSED: u64 = 1 << 63;
+/// A flip lets nobody in.
 const HELD: u64 = 1 << 62;
-const IN_FLIGHT: u64 = HELD - 1;
+/// `access` forbids what comes through this gate.
+const SHUT: u64 = 1 << 61;
+/// Those who were on hold go first, in their line.
+const LINED: u64 = 1 << 60;
+const IN_FLIGHT: u64 = LINED - 1;
+
+/// What lets somebody in who would otherwise be kept out; a held or closed gate lets in nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass(u64);
+
+impl Pass {
+    /// Lets in whose turn in the line it is.
+    #[must_use]
+    pub fn in_turn(self) -> Self {
+        Self(self.0 | LINED)
+    }
+
+    /// Lets in an operator, whatever `access` says.
+    #[must_use]
+    pub fn through_access(self) -> Self {
+        Self(self.0 | SHUT)
+    }
+}
 
 /// What [`Gate::enter`] found.
 #[derive(Debug)]
@@ -35,8 +57,10 @@ const IN_FLIGHT: u64 = HELD - 1;
 pub enum Entry {
     /// In: go on, and keep the permit for as long as the exchange lasts.
     Admitted(Permit),
-    /// A flip holds the gate: wait, or answer with the page.
+    /// A flip holds the gate, or others go first: get in line, or answer with the page.
     Held,
+    /// `access` forbids it: answer with the page, now.
+    Shut,
     /// This lane is over: load the current snapshot and enter its lane.
     Closed,
 }
@@ -45,17 +69,8 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Gate {
     word: AtomicU64,
-    waiting: Mutex<Waiting>,
-}
-
-/// Everyone who sleeps at the gate.
-#[derive(Debug, Default)]
-struct Waiting {
-    next_ticket: u64,
-    /// Requests on hold, oldest first.
-    entrants: VecDeque<(u64, Waker)>,
-    /// Flips that wait for the last permit; one at a time in practice.
-    drains: Vec<Waker>,
+    /// Who waits for the last permit to come back; one at a time in practice.
+    drains: Mutex<Vec<Waker>>,
 }
 
 impl Default for Gate {
@@ -67,23 +82,35 @@ impl Default for Gate {
 impl Gate {
     /// Makes an open gate with nobody inside.
     pub fn new() -> Self {
+        Self::with(0)
+    }
+
+    /// Makes a gate at which a line stands.
+    pub(super) fn lined() -> Self {
+        Self::with(LINED)
+    }
+
+    fn with(word: u64) -> Self {
         Self {
-            word: AtomicU64::new(0),
-            waiting: Mutex::new(Waiting::default()),
+            word: AtomicU64::new(word),
+            drains: Mutex::new(Vec::new()),
         }
     }
 
     /// Asks to be let in, and counts as in flight from the same instant.
-    pub fn enter(self: &Arc<Self>) -> Entry {
+    pub fn enter(self: &Arc<Self>, pass: Pass) -> Entry {
         let before = self.word.fetch_add(1, Ordering::AcqRel);
-        if before & (CLOSED | HELD) == 0 {
+        let barred = before & (CLOSED | HELD | SHUT | LINED) & !pass.0;
+        if barred == 0 {
             return Entry::Admitted(Permit {
                 gate: Arc::clone(self),
             });
         }
         self.leave();
-        if before & CLOSED != 0 {
+        if barred & CLOSED != 0 {
             Entry::Closed
+        } else if barred & SHUT != 0 {
+            Entry::Shut
         } else {
             Entry::Held
         }
@@ -94,16 +121,38 @@ impl Gate {
         self.word.fetch_or(HELD, Ordering::AcqRel);
     }
 
-    /// Takes a hold back: the waiters are woken, oldest first, and enter again.
+    /// Takes a hold back.
     pub fn release(&self) {
         self.word.fetch_and(!HELD, Ordering::AcqRel);
-        self.wake_entrants();
     }
 
-    /// Ends the gate for ever: the waiters are woken, to find the lane that took over.
+    /// Lets those in line go before all others, from this instant.
+    pub(super) fn line_up(&self) {
+        self.word.fetch_or(LINED, Ordering::AcqRel);
+    }
+
+    /// Ends that: nobody is left in the line.
+    pub(super) fn line_over(&self) {
+        self.word.fetch_and(!LINED, Ordering::AcqRel);
+    }
+
+    /// Lets nobody in without a pass through `access`, from this instant, or lets all in again.
+    pub(super) fn shut(&self, is_shut: bool) {
+        if is_shut {
+            self.word.fetch_or(SHUT, Ordering::AcqRel);
+        } else {
+            self.word.fetch_and(!SHUT, Ordering::AcqRel);
+        }
+    }
+
+    /// Tells whether `access` forbids what comes through this gate.
+    pub(super) fn is_shut(&self) -> bool {
+        self.word.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// Ends the gate for ever.
     pub fn close(&self) {
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
-        self.wake_entrants();
         self.wake_drains();
     }
 
@@ -117,18 +166,7 @@ impl Gate {
         self.word.load(Ordering::Acquire) & IN_FLIGHT
     }
 
-    /// Waits until the gate is not held: released, or closed.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the queue.
-    pub fn opened(self: &Arc<Self>) -> Opened {
-        Opened {
-            gate: Arc::clone(self),
-            ticket: None,
-        }
-    }
-
-    /// Waits until nobody is in flight while the gate is held or closed.
+    /// Waits until nobody is in flight while the gate is held, shut or closed.
     ///
     /// # Cancel safety
     /// Dropping the future leaves at most a spurious wake-up behind.
@@ -140,37 +178,26 @@ impl Gate {
 
     fn leave(&self) {
         let before = self.word.fetch_sub(1, Ordering::AcqRel);
-        if before & IN_FLIGHT == 1 && before & (CLOSED | HELD) != 0 {
+        if before & IN_FLIGHT == 1 && before & (CLOSED | HELD | SHUT) != 0 {
             self.wake_drains();
         }
     }
 
-    fn is_held(&self) -> bool {
-        self.word.load(Ordering::Acquire) & (CLOSED | HELD) == HELD
-    }
-
     fn is_drained(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        word & (CLOSED | HELD) != 0 && word & IN_FLIGHT == 0
-    }
-
-    fn wake_entrants(&self) {
-        let woken = std::mem::take(&mut self.lock().entrants);
-        for (_, waker) in woken {
-            waker.wake();
-        }
+        word & (CLOSED | HELD | SHUT) != 0 && word & IN_FLIGHT == 0
     }
 
     fn wake_drains(&self) {
-        let woken = std::mem::take(&mut self.lock().drains);
+        let woken = std::mem::take(&mut *self.lock());
         for waker in woken {
             waker.wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
         // Nothing can panic while the lock is held, so a poisoned one is as good as any.
-        self.waiting
+        self.drains
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -196,50 +223,6 @@ impl Drop for Permit {
     }
 }
 
-/// The future of [`Gate::opened`].
-#[derive(Debug)]
-#[must_use]
-pub struct Opened {
-    gate: Arc<Gate>,
-    ticket: Option<u64>,
-}
-
-impl Future for Opened {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut waiting = this.gate.lock();
-        if !this.gate.is_held() {
-            return Poll::Ready(());
-        }
-        let ticket = *this.ticket.get_or_insert_with(|| {
-            waiting.next_ticket += 1;
-            waiting.next_ticket
-        });
-        match waiting
-            .entrants
-            .iter_mut()
-            .find(|(taken, _)| *taken == ticket)
-        {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => waiting.entrants.push_back((ticket, cx.waker().clone())),
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.gate
-                .lock()
-                .entrants
-                .retain(|(taken, _)| *taken != ticket);
-        }
-    }
-}
-
 /// The future of [`Gate::drained`].
 #[derive(Debug)]
 #[must_use]
@@ -251,12 +234,14 @@ impl Future for Drained {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waiting = self.gate.lock();
+        // Looked at with the lock held: the last to leave takes it after he has left, and so
+        // either is seen to have left, or finds this waker.
+        let mut drains = self.gate.lock();
         if self.gate.is_drained() {
             return Poll::Ready(());
         }
-        waiting.drains.retain(|waker| !waker.will_wake(cx.waker()));
-        waiting.drains.push(cx.waker().clone());
+        drains.retain(|waker| !waker.will_wake(cx.waker()));
+        drains.push(cx.waker().clone());
         Poll::Pending
     }
 }

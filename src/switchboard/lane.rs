@@ -4,12 +4,14 @@
 //! gates, so an old snapshot can never admit what a newer one would not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
 
-use crate::site::{During, Epoch, SideName, SiteName};
+use crate::site::{Access, During, Epoch, SideName, SiteName};
 use crate::table::OriginAddr;
 
-use super::gate::{Entry, Gate};
+use super::gate::{Entry, Gate, Pass};
+use super::line::{Joined, Line, LineBounds};
 
 /// One site at one epoch: its gates and the origins of its active side.
 #[derive(Debug)]
@@ -37,17 +39,29 @@ pub enum Kind {
     Tunnel,
 }
 
-/// How much of what is in flight is to be ended at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cut {
+/// What of that which is in flight is to be ended at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut(u8);
+
+impl Cut {
     /// Nothing.
-    Nothing,
+    pub const NOTHING: Self = Self(0);
     /// Tunnels.
-    Tunnels,
+    pub const TUNNELS: Self = Self(1);
     /// Tunnels and reads.
-    Reads,
+    pub const READS: Self = Self(1 | 2);
+    /// Tunnels and writes.
+    pub const WRITES: Self = Self(1 | 4);
     /// Tunnels, reads and writes.
-    Everything,
+    pub const EVERYTHING: Self = Self(1 | 2 | 4);
+
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Tunnel => Self(1),
+            Kind::Read => Self(2),
+            Kind::Write => Self(4),
+        }
+    }
 }
 
 /// The two gates of an epoch, and what is counted at them.
@@ -59,10 +73,10 @@ pub struct Gates {
     pub writes: Arc<Gate>,
     /// What those get who find a gate held: a [`During`] as number.
     during: AtomicU8,
-    /// A [`Cut`] as number.
+    /// What a flip cuts: a [`Cut`] as number.
     cut: AtomicU8,
-    /// Requests on hold.
-    waiting: AtomicUsize,
+    /// Requests on hold; shared with the lanes of the site before and after.
+    line: Arc<Line>,
     /// Requests of which a first byte went to an origin.
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
@@ -71,19 +85,30 @@ pub struct Gates {
 
 impl Default for Gates {
     fn default() -> Self {
-        Self {
-            reads: Arc::new(Gate::new()),
-            writes: Arc::new(Gate::new()),
-            during: AtomicU8::new(During::Page as u8),
-            cut: AtomicU8::new(Cut::Nothing as u8),
-            waiting: AtomicUsize::new(0),
-            forwarded: AtomicU64::new(0),
-            last_forwarded_ms: AtomicU64::new(0),
-        }
+        Self::with(Gate::new, Arc::default())
     }
 }
 
 impl Gates {
+    fn with(gate: fn() -> Gate, line: Arc<Line>) -> Self {
+        Self {
+            reads: Arc::new(gate()),
+            writes: Arc::new(gate()),
+            during: AtomicU8::new(During::Page as u8),
+            cut: AtomicU8::new(Cut::NOTHING.0),
+            line,
+            forwarded: AtomicU64::new(0),
+            last_forwarded_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Makes the gates of the epoch that follows: whoever waits at these goes first there.
+    pub(super) fn next(&self) -> Self {
+        let next = Self::with(Gate::lined, Arc::clone(&self.line));
+        next.during.store(During::Hold as u8, Ordering::Release);
+        next
+    }
+
     /// Picks the gate for a kind of request.
     pub fn of(&self, kind: Kind) -> &Arc<Gate> {
         match kind {
@@ -93,29 +118,65 @@ impl Gates {
     }
 
     /// Asks to be let in; see [`Gate::enter`].
-    pub fn enter(&self, kind: Kind) -> Entry {
-        self.of(kind).enter()
+    pub fn enter(&self, kind: Kind, pass: Pass) -> Entry {
+        self.of(kind).enter(pass)
     }
 
-    /// Holds both gates; who comes from this instant gets what `during` says.
+    /// Holds the gates that `during` says; who comes from this instant gets what it says.
     pub fn hold(&self, during: During) {
         // Before the bits: who sees a held gate must find the mode that belongs to it.
         self.during.store(during as u8, Ordering::Release);
+        if during == During::ReadOnly {
+            self.writes.hold();
+        } else {
+            self.hold_all();
+        }
+    }
+
+    /// Holds both gates.
+    pub fn hold_all(&self) {
+        self.line.hold();
         self.writes.hold();
         self.reads.hold();
     }
 
-    /// Takes the hold back.
+    /// Takes the hold back: those in line go on, oldest first.
     pub fn release(&self) {
-        self.cut.store(Cut::Nothing as u8, Ordering::Release);
-        self.reads.release();
-        self.writes.release();
+        self.order_cut(Cut::NOTHING);
+        self.line.open(Instant::now(), |somebody_waits| {
+            for gate in [&self.reads, &self.writes] {
+                if somebody_waits {
+                    gate.line_up();
+                }
+                gate.release();
+            }
+            self.during.store(During::Hold as u8, Ordering::Release);
+        });
     }
 
-    /// Closes both gates for ever.
+    /// Closes both gates for ever: those in line go on to the lane that took over.
     pub fn close(&self) {
-        self.writes.close();
-        self.reads.close();
+        self.line.open(Instant::now(), |_| {
+            self.writes.close();
+            self.reads.close();
+        });
+    }
+
+    /// Lets in what `access` allows, from this instant.
+    pub fn set_access(&self, access: Access) {
+        self.writes.shut(access >= Access::ReadOnly);
+        self.reads.shut(access >= Access::Maintenance);
+    }
+
+    /// Tells what `access` allows.
+    pub fn access(&self) -> Access {
+        if self.reads.is_shut() {
+            Access::Maintenance
+        } else if self.writes.is_shut() {
+            Access::ReadOnly
+        } else {
+            Access::Open
+        }
     }
 
     /// Waits until nothing is in flight at either gate.
@@ -128,29 +189,32 @@ impl Gates {
         self.reads.drained().await;
     }
 
+    /// Waits until no write is in flight.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost but the wait.
+    pub async fn writes_drained(&self) {
+        self.writes.drained().await;
+    }
+
     /// Tells what those get who find a gate held.
     pub fn during(&self) -> During {
-        if self.during.load(Ordering::Acquire) == During::Hold as u8 {
-            During::Hold
-        } else {
-            During::Page
-        }
+        let during = self.during.load(Ordering::Acquire);
+        let words = [During::Hold, During::ReadOnly];
+        let found = words.into_iter().find(|word| *word as u8 == during);
+        found.unwrap_or(During::Page)
     }
 
     /// Orders the workers to end what is in flight; they are told by [`super::Switchboard::nudge`].
     pub fn order_cut(&self, cut: Cut) {
-        self.cut.store(cut as u8, Ordering::Release);
+        self.cut.store(cut.0, Ordering::Release);
     }
 
     /// Tells whether an exchange of this kind is to be ended.
     pub fn is_cut(&self, kind: Kind) -> bool {
-        let cut = self.cut.load(Ordering::Acquire);
-        match kind {
-            // A lane that is over lets the others end; a tunnel has no end of its own.
-            Kind::Tunnel => cut >= Cut::Tunnels as u8 || self.are_closed(),
-            Kind::Read => cut >= Cut::Reads as u8,
-            Kind::Write => cut >= Cut::Everything as u8,
-        }
+        let ordered = self.cut.load(Ordering::Acquire) & Cut::of(kind).0 != 0;
+        // A lane that is over lets the others end; a tunnel has no end of its own.
+        ordered || kind == Kind::Tunnel && self.are_closed()
     }
 
     /// Tells whether the lane is over.
@@ -174,18 +238,22 @@ impl Gates {
         })
     }
 
-    /// Takes a place among those on hold; `None` when `most` are taken.
-    pub fn wait_place(self: &Arc<Self>, most: usize) -> Option<WaitPlace> {
-        let taken = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = WaitPlace {
-            gates: Arc::clone(self),
-        };
-        (taken < most).then_some(place)
+    /// Gets in line with `bytes` in memory; see [`Line::join`].
+    pub fn join(&self, bytes: u64, bounds: LineBounds) -> Joined {
+        self.line.join(bytes, bounds, Instant::now(), || {
+            self.reads.line_over();
+            self.writes.line_over();
+        })
+    }
+
+    /// Shows the line of the site.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// Counts the requests on hold.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+        self.line.len()
     }
 
     /// Counts a request whose first byte goes to an origin, at `now_ms` since the Unix epoch.
@@ -200,18 +268,5 @@ impl Gates {
             self.forwarded.load(Ordering::Relaxed),
             self.last_forwarded_ms.load(Ordering::Relaxed),
         )
-    }
-}
-
-/// A place among the requests on hold; dropping it gives it back.
-#[derive(Debug)]
-#[must_use]
-pub struct WaitPlace {
-    gates: Arc<Gates>,
-}
-
-impl Drop for WaitPlace {
-    fn drop(&mut self) {
-        self.gates.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -15,6 +15,7 @@
 mod crew;
 mod gate;
 mod lane;
+mod line;
 mod snapshot;
 mod sync;
 
@@ -25,8 +26,9 @@ use tokio::time::Instant;
 
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
-pub use gate::{Drained, Entry, Gate, Opened, Permit};
-pub use lane::{Cut, Gates, Kind, Lane, WaitPlace};
+pub use gate::{Drained, Entry, Gate, Pass, Permit};
+pub use lane::{Cut, Gates, Kind, Lane};
+pub use line::{Joined, LineBounds, Place, Turn};
 pub use snapshot::{Route, SiteView, Snapshot};
 
 /// The current snapshot, and the workers that serve from it.

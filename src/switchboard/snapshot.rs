@@ -77,10 +77,11 @@ impl Snapshot {
             let old = named(&mut old, &site.name, |view| &view.site.name);
             let words = named(&mut words, &site.name, |(name, _)| name);
             let at = named(&mut positions, &site.name, |(name, _)| name);
+            let access = words.map_or(Access::Open, |(_, words)| words.access);
             sites.push(SiteView {
                 site: Arc::clone(site),
-                access: words.map_or(Access::Open, |(_, words)| words.access),
-                lane: lane(site, at.map(|(_, at)| at), old),
+                access,
+                lane: lane(site, access, at.map(|(_, at)| at), old),
             });
         }
         Self {
@@ -142,7 +143,14 @@ fn named<I: Iterator>(
     })
 }
 
-fn lane(site: &Arc<Site>, at: Option<&Position>, before: Option<&SiteView>) -> Option<Arc<Lane>> {
+/// Finds or makes the lane of a site. New gates are born with the site's access; those that are
+/// kept are told of another by who publishes it.
+fn lane(
+    site: &Arc<Site>,
+    access: Access,
+    at: Option<&Position>,
+    before: Option<&SiteView>,
+) -> Option<Arc<Lane>> {
     let old = before.and_then(|view| view.lane.as_ref());
     let (active, epoch) = match at {
         Some(at) => (at.active.as_ref()?, at.epoch),
@@ -160,9 +168,12 @@ fn lane(site: &Arc<Site>, at: Option<&Position>, before: Option<&SiteView>) -> O
         side: side.name.clone(),
         epoch,
         origins: side.web.clone(),
-        gates: kept.map_or_else(
-            || Arc::new(Gates::default()),
-            |lane| Arc::clone(&lane.gates),
-        ),
+        gates: kept.map_or_else(|| new_gates(access, old), |lane| Arc::clone(&lane.gates)),
     }))
+}
+
+fn new_gates(access: Access, old: Option<&Arc<Lane>>) -> Arc<Gates> {
+    let gates = old.map_or_else(Gates::default, |lane| lane.gates.next());
+    gates.set_access(access);
+    Arc::new(gates)
 }

@@ -254,6 +254,10 @@ pub struct FlipPolicy {
     pub hold_for: Duration,
     /// How many requests may be held at once; what is over gets the page.
     pub hold_requests: usize,
+    /// How many bytes they may keep in memory, all together; what is over gets the page.
+    pub hold_bytes: u64,
+    /// How many of them go on per second when the hold is over, at least 1.
+    pub release_rate: u32,
     /// How long to wait for what is in flight.
     pub drain_for: Duration,
     /// What becomes of what is still in flight then.

@@ -52,6 +52,47 @@ impl Display for Bound {
     }
 }
 
+/// Units of bytes, each 1024 times the one before.
+const UNITS: [&str; 4] = ["b", "kb", "mb", "gb"];
+
+/// Reads `512kb`, `64mb` or `1gb`, within bounds in bytes.
+pub(super) fn size(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Wrong> {
+    let wrong = |message| {
+        let remedy = "write a whole number with b, kb, mb or gb, such as `64mb`";
+        Err(Wrong::new(message, remedy))
+    };
+    let unit_at = text.find(|letter: char| !letter.is_ascii_digit());
+    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+    let power = (0_u32..).zip(UNITS).find(|(_, known)| *known == unit);
+    let number: Result<u64, _> = number.parse();
+    let bytes = power
+        .and_then(|(power, _)| 1024_u64.checked_pow(power))
+        .and_then(|unit| number.ok()?.checked_mul(unit));
+    let Some(bytes) = bytes else {
+        return wrong(format!("`{text}` is no size"));
+    };
+    if bounds.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let (least, most) = (Bytes(*bounds.start()), Bytes(*bounds.end()));
+    let message = format!("`{text}` is out of range");
+    Err(Wrong::new(message, format!("write {least} to {most}")))
+}
+
+/// Prints a size the way a table writes it.
+pub(super) struct Bytes(pub(super) u64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (mut number, mut unit) = (self.0, 0);
+        while unit + 1 < UNITS.len() && number >= 1024 && number.is_multiple_of(1024) {
+            number /= 1024;
+            unit += 1;
+        }
+        write!(f, "{number}{}", UNITS[unit])
+    }
+}
+
 /// Reads a duration of whole seconds: for fields that have no smaller unit on the wire.
 pub(super) fn seconds(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
     let duration = duration(text, bounds)?;

@@ -190,12 +190,12 @@ fn a_cut_ends_what_is_in_flight_of_its_kind() {
     until("both are there", || track.live.seen_at("/wait").len() == 2);
     let gates = track.gates();
     gates.hold(During::Page);
-    gates.order_cut(Cut::Reads);
+    gates.order_cut(Cut::READS);
     track.nudge();
     assert_eq!(reader.answer("GET").unwrap().status, 503);
     until("the read's permit is back", || gates.reads.in_flight() == 0);
     assert_eq!(gates.writes.in_flight(), 1);
-    gates.order_cut(Cut::Everything);
+    gates.order_cut(Cut::EVERYTHING);
     track.nudge();
     assert_eq!(writer.answer("POST").unwrap().status, 503);
     until("the write's permit is back", || gates.in_flight() == 0);

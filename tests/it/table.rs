@@ -64,6 +64,8 @@ fn what_is_left_out_has_its_default() {
     let site = &table.sites[0];
     assert_eq!(site.flip.hold_for, Duration::from_secs(5));
     assert_eq!(site.flip.hold_requests, 1_000);
+    assert_eq!(site.flip.hold_bytes, 64 * 1024 * 1024);
+    assert_eq!(site.flip.release_rate, 200);
     assert_eq!(site.flip.drain_for, Duration::from_secs(30));
     assert_eq!(
         (site.preflight.timeout, site.preflight.tries),

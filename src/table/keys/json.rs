@@ -13,6 +13,9 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// What a duration looks like; its bounds cannot be said.
 const DURATION: &str = "^[0-9]+(ms|s|m|h)$";
 
+/// What a size looks like.
+const SIZE: &str = "^[0-9]+(b|kb|mb|gb)$";
+
 /// Writes the schema.
 pub(in crate::table) fn json_schema() -> Value {
     let mut schema = of(&ROOT);
@@ -30,6 +33,7 @@ fn of(shape: &Shape) -> Map<String, Value> {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }
         Shape::Duration { .. } => json!({"type": "string", "pattern": DURATION}),
+        Shape::Size { .. } => json!({"type": "string", "pattern": SIZE}),
         Shape::Form(form) => single(form),
         Shape::List { of: inner, least } => {
             json!({"type": "array", "items": of(inner), "minItems": least})

@@ -26,7 +26,7 @@ mod tests;
 
 use std::time::Duration;
 
-use super::scalar::Bound;
+use super::scalar::{Bound, Bytes};
 
 pub(super) use json::json_schema;
 pub(super) use root::ROOT;
@@ -42,6 +42,8 @@ pub(super) enum Shape {
     Number { least: u32, most: u32 },
     /// A time with its unit, both bounds included.
     Duration { least: Duration, most: Duration },
+    /// Bytes with their unit, both bounds included.
+    Size { least: u64, most: u64 },
     /// A single value of a certain form.
     Form(&'static Form),
     /// A list of at least so many.
@@ -96,6 +98,7 @@ impl Shape {
             | Self::Words(_)
             | Self::Number { .. }
             | Self::Duration { .. }
+            | Self::Size { .. }
             | Self::Form(_)
             | Self::List { .. }
             | Self::Named { .. } => &[],
@@ -114,6 +117,7 @@ impl Shape {
             | Self::Words(_)
             | Self::Number { .. }
             | Self::Duration { .. }
+            | Self::Size { .. }
             | Self::Form(_) => &Self::Text,
         }
     }
@@ -131,6 +135,7 @@ impl Shape {
             Self::Duration { least, most } => {
                 format!("duration, {} to {}", Bound(*least), Bound(*most))
             }
+            Self::Size { least, most } => format!("size, {} to {}", Bytes(*least), Bytes(*most)),
             Self::Form(form) => form.says.into(),
             Self::List { of, .. } => format!("list: {}", of.says()),
             Self::Keys(_) => "mapping".into(),
@@ -178,6 +183,7 @@ fn gather(shape: &Shape, path: &str, rows: &mut Vec<KeyRow>) {
         | Shape::Words(_)
         | Shape::Number { .. }
         | Shape::Duration { .. }
+        | Shape::Size { .. }
         | Shape::Form(_) => {}
     }
 }

@@ -45,6 +45,24 @@ const HOLD: &[Key] = &[
         Need::Default("1000"),
         "How many requests wait at once.",
     ),
+    key(
+        "bytes",
+        Shape::Size {
+            least: 64 * 1024,
+            most: 16 * 1024 * 1024 * 1024,
+        },
+        Need::Default("64mb"),
+        "How much memory they keep meanwhile, all together.",
+    ),
+    key(
+        "release_rate",
+        Shape::Number {
+            least: 1,
+            most: 1_000_000,
+        },
+        Need::Default("200"),
+        "How many of them go on per second when the hold is over, oldest first.",
+    ),
 ];
 
 const DRAIN: &[Key] = &[

@@ -67,6 +67,7 @@ fn keys(shape: &'static Shape, pointer: &str) -> Vec<(String, &'static Key)> {
         | Shape::Words(_)
         | Shape::Number { .. }
         | Shape::Duration { .. }
+        | Shape::Size { .. }
         | Shape::Form(_) => {}
     }
     found
@@ -115,6 +116,10 @@ fn each_range_ends_where_it_is_declared_to_end() {
                     format!("{}ms", i128::try_from(least.as_millis()).unwrap_or(0) - 1),
                     format!("{}ms", most.as_millis() + 1),
                 ],
+            ),
+            Shape::Size { least, most } => (
+                [format!("{least}b"), format!("{most}b")],
+                [format!("{}b", least - 1), format!("{}b", most + 1)],
             ),
             Shape::Text
             | Shape::Words(_)

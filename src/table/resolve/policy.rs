@@ -21,6 +21,8 @@ const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// What is longer between two pairs of braces is no place but a piece of a script or style.
 const PLACE_BYTES_MAX: usize = 20;
 
+const KILOBYTE: u64 = 1024;
+const MEGABYTE: u64 = 1024 * KILOBYTE;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,12 +31,20 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A held request keeps its client's socket and its head in memory, some kilobytes each.
 const HOLD_REQUESTS: RangeInclusive<usize> = 1..=100_000;
 
+/// What one head may have, up to what a machine may be expected to keep for nothing but waiting.
+const HOLD_BYTES: RangeInclusive<u64> = 64 * KILOBYTE..=16 * 1024 * MEGABYTE;
+
+/// Requests per second; the fastest is as good as all at once.
+const RELEASE_RATE: RangeInclusive<u32> = 1..=1_000_000;
+
 /// Reads `flip:`; without it, everything is at its default.
 pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
     let mut policy = FlipPolicy {
         during: During::Page,
         hold_for: Duration::from_secs(5),
         hold_requests: 1_000,
+        hold_bytes: 64 * MEGABYTE,
+        release_rate: 200,
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
     };
@@ -49,6 +59,12 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         policy.hold_for = span(report, &hold, "for", policy.hold_for, bounds);
         policy.hold_requests = hold.value_or(report, "requests", policy.hold_requests, |text| {
             scalar::number(text, HOLD_REQUESTS)
+        });
+        policy.hold_bytes = hold.value_or(report, "bytes", policy.hold_bytes, |text| {
+            scalar::size(text, HOLD_BYTES)
+        });
+        policy.release_rate = hold.value_or(report, "release_rate", policy.release_rate, |text| {
+            scalar::number(text, RELEASE_RATE)
         });
     }
     let drain = fields.find(report, "drain");

@@ -71,6 +71,8 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             during: During::Page,
             hold_for: Duration::from_secs(5),
             hold_requests: 10,
+            hold_bytes: 1 << 20,
+            release_rate: 1_000_000,
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
         },

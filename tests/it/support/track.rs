@@ -59,6 +59,8 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             during: During::Hold,
             hold_for: Duration::from_secs(30),
             hold_requests: 2,
+            hold_bytes: 1 << 20,
+            release_rate: 1_000_000,
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
         },
