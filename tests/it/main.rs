@@ -14,6 +14,7 @@ mod docs;
 mod doubt;
 mod edits;
 mod ferret;
+mod flip_counts;
 mod flips;
 mod gate_loom;
 mod h2;

@@ -149,7 +149,7 @@ impl Drop for Origin {
 }
 
 /// Looks for the end of the stream without waiting and without taking anything.
-fn is_open(socket: &TcpStream) -> bool {
+pub(crate) fn is_open(socket: &TcpStream) -> bool {
     let peeked = peek(socket);
     matches!(peeked, Ok(1..) | Err(std::io::ErrorKind::WouldBlock))
 }
@@ -220,9 +220,9 @@ impl Write for Noted {
     }
 }
 
-type Head = (String, String, Vec<(String, String)>);
+pub(crate) type Head = (String, String, Vec<(String, String)>);
 
-fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
+pub(crate) fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -248,7 +248,7 @@ fn read_head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
 }
 
 /// Reads a body and the lines of its trailers.
-fn read_body(
+pub(crate) fn read_body(
     reader: &mut impl BufRead,
     headers: &[(String, String)],
 ) -> std::io::Result<(Vec<u8>, Vec<String>)> {

@@ -1,32 +1,20 @@
-//! How long a flip takes: `cargo bench --bench flips`.
-//!
-//! Two figures, each the distribution over many rounds: from the pointer store to the first byte of
-//! a held request at the new side, and from the edit of the file to the acknowledgement with
-//! nothing in flight. Both are of whole parts on loopback; docs/performance.md keeps the results.
-
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench stops where it fails, prints, and uses a part of what the tests share"
-)]
-
-#[path = "../tests/it/support/mod.rs"]
-mod support;
+//! Pointsman's own two figures, each the distribution over many rounds: from the pointer store to
+//! the first byte of a held request at the new side, and from the edit of the file to the
+//! acknowledgement with nothing in flight. Both are of whole parts on loopback.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use support::daemon::{OneSite, Place};
-use support::origin::Origin;
-use support::track::{HOST, Track};
-use support::wait::until;
+use crate::support::daemon::{OneSite, Place};
+use crate::support::origin::Origin;
+use crate::support::track::{HOST, Track};
+use crate::support::wait::until;
 
 const PUBLISH_ROUNDS: usize = 200;
 const EDIT_ROUNDS: usize = 40;
 
-fn main() {
+pub(crate) fn measure() {
     report("pointer store -> held request at the new side", publish());
     report(
         "edit of the file -> acknowledged, nothing in flight",
