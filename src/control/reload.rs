@@ -215,7 +215,7 @@ impl Actor {
     fn cut_returning(&mut self, diff: &Diff) {
         for site in &diff.added {
             if let Some(lane) = self.leaving.remove(site) {
-                lane.gates.order_cut(Cut::EVERYTHING);
+                lane.gates.order_cut(Cut::Everything);
             }
         }
     }
@@ -227,6 +227,13 @@ fn set_access(published: &Snapshot, diff: &Diff) {
         let lane = published.site(site).and_then(|view| view.lane.as_ref());
         if let Some(lane) = lane {
             lane.gates.set_access(words.access);
+        }
+    }
+    for site in &diff.changed {
+        if let Some(view) = published.site(site) {
+            for (part, rule) in view.parts.iter().zip(&view.site.paths) {
+                part.gates.set_access(rule.access);
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ impl Shown {
                     return None;
                 }
                 let lane = |view: &SiteView| view.lane.as_ref().map(Arc::as_ptr);
-                let same = is_same_site && old.access == new.access && lane(old) == lane(new);
+                let same = is_same_site && lane(old) == lane(new);
                 found.extend((!same).then_some(at));
             }
         }
@@ -181,7 +181,7 @@ impl Actor {
             problem: doubt
                 .or_else(unwritten)
                 .or_else(|| self.problems.get(name).cloned()),
-            access: view.map_or(words.access, |view| view.access),
+            access: lane.map_or(words.access, |lane| lane.gates.access()),
             epoch,
             flip: flip.map(|running| running.id),
             host: view.map_or_else(String::new, |view| view.site.hosts[0].clone()),

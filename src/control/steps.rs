@@ -95,7 +95,7 @@ impl Actor {
                 gates.hold_all();
             }
             // A tunnel would never drain, and its client comes back at once to wait like all.
-            gates.order_cut(Cut::TUNNELS);
+            gates.order_cut(Cut::Tunnels);
         }
         self.board.nudge();
         Some(Input::Held)
@@ -137,9 +137,9 @@ impl Actor {
     pub(super) fn cut(&mut self, id: FlipId, what: CutWhat) -> Option<Input> {
         for moving in &self.flips.get(&id)?.moves {
             let cut = match (what, moving.held(Scope::Writes)) {
-                (CutWhat::Reads, _) => Cut::READS,
-                (CutWhat::Writes, Scope::Writes) => Cut::WRITES,
-                (CutWhat::Writes, Scope::All) | (CutWhat::Everything, _) => Cut::EVERYTHING,
+                (CutWhat::Reads, _) => Cut::Reads,
+                (CutWhat::Writes, Scope::Writes) => Cut::Writes,
+                (CutWhat::Writes, Scope::All) | (CutWhat::Everything, _) => Cut::Everything,
             };
             moving.lane.gates.order_cut(cut);
         }

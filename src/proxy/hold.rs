@@ -72,12 +72,13 @@ impl Stay {
         }
     }
 
-    /// What lets this request in: it has waited for its turn, or has yet to come to a line.
-    pub(super) fn pass(&self) -> Pass {
+    /// What lets this request in, besides what it has: it has waited for its turn, or has yet to
+    /// come to a line.
+    pub(super) fn pass(&self, pass: Pass) -> Pass {
         if self.since.is_some() {
-            Pass::default().in_turn()
+            pass.in_turn()
         } else {
-            Pass::default()
+            pass
         }
     }
 

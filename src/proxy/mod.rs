@@ -26,6 +26,7 @@
 
 mod accept;
 mod access;
+mod admit;
 mod body;
 mod client;
 mod door;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::switchboard::{Gates, Kind, Lane, Permit};
+use crate::switchboard::{Gates, Lane, Permit};
 use crate::table::OriginAddr;
 
 use super::h1::client::Line;
@@ -40,7 +40,7 @@ struct LanePool {
     /// The most recently used last.
     idle: Vec<(OriginAddr, Vec<Line>)>,
     /// By the address of the wire.
-    busy: HashMap<usize, (Kind, Rc<Wire>)>,
+    busy: HashMap<usize, Rc<Wire>>,
 }
 
 /// Where a connection belongs.
@@ -88,7 +88,7 @@ impl Pools {
     }
 
     /// Seats an exchange on a line and notes it as in use, so that a flip can end it.
-    pub(super) fn seat(&self, lane: &Lane, kind: Kind, line: &mut Line, permit: &Rc<Permit>) {
+    pub(super) fn seat(&self, lane: &Lane, line: &mut Line, permit: &Rc<Permit>) {
         let wire = Rc::clone(line.seat(permit));
         let mut lanes = self.lanes.borrow_mut();
         let pool = lanes.entry(key(&lane.gates)).or_insert_with(|| LanePool {
@@ -96,7 +96,7 @@ impl Pools {
             idle: Vec::new(),
             busy: HashMap::new(),
         });
-        pool.busy.insert(Rc::as_ptr(&wire).addr(), (kind, wire));
+        pool.busy.insert(Rc::as_ptr(&wire).addr(), wire);
     }
 
     /// Does what the gates say: closes the idle connections of closed lanes, and cuts.
@@ -110,21 +110,21 @@ impl Pools {
             if pool.gates.are_closed() {
                 idle.append(&mut pool.idle);
             }
-            let ordered = |(kind, _): &&(Kind, Rc<Wire>)| pool.gates.is_cut(*kind);
-            cut.extend(pool.busy.values().filter(ordered).cloned());
+            let ordered = pool.busy.values().filter(|wire| wire.is_to_be_cut());
+            cut.extend(ordered.cloned());
         }
         drop(idle);
-        for (_, wire) in cut {
+        for wire in cut {
             wire.cut();
         }
         self.nudged.notify_waiters();
     }
 
-    /// Returns when exchanges of this kind are to be ended.
-    pub(super) async fn cut(&self, gates: &Gates, kind: Kind) {
+    /// Returns when what a permit stands for is to be ended.
+    pub(super) async fn cut(&self, is_cut: impl Fn() -> bool) {
         loop {
             let nudged = self.nudged.notified();
-            if gates.is_cut(kind) {
+            if is_cut() {
                 return;
             }
             nudged.await;
@@ -157,11 +157,11 @@ impl Pools {
 }
 
 impl Home {
-    /// Returns when the tunnels of this lane are to be ended.
-    pub(super) async fn tunnels_cut(&self) {
+    /// Returns when the tunnel of a permit is to be ended.
+    pub(super) async fn tunnel_cut(&self, permit: &Permit) {
         // Without its worker a tunnel is not polled either.
         if let Some(pools) = self.pools.upgrade() {
-            pools.cut(&self.gates, Kind::Tunnel).await;
+            pools.cut(|| permit.is_cut_as_tunnel()).await;
         }
     }
 

@@ -1,6 +1,5 @@
 //! What happens to a request, from top to bottom.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,22 +7,19 @@ use http::Method;
 use tokio::sync::watch;
 
 use crate::certs::Trust;
-use crate::site::{Access, During, Generation};
-use crate::switchboard::{Entry, Kind, Lane, Permit, Switchboard};
-use crate::table::{Redirect, Site};
+use crate::switchboard::{Lane, Switchboard};
 use crate::telemetry::http::HttpShard;
 
 use super::access::Record;
+use super::admit::{Admission, Found};
 use super::body::Body;
 use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead};
-use super::hold::{self, Stay};
 use super::page::Why;
 use super::pool::Pools;
 use super::upstream::{NoAnswer, Upstream};
-use super::{health, redirect};
 
 /// What serves the requests of one worker.
 pub(super) struct Service {
@@ -32,16 +28,6 @@ pub(super) struct Service {
     pub(super) ids: RequestIds,
     /// Becomes true when the worker stops: nobody is to wait any more.
     pub(super) stopping: watch::Receiver<bool>,
-}
-
-/// What the current snapshot says of a request.
-struct Found {
-    site: Arc<Site>,
-    /// What users may do at the path, apart from the rest of the site.
-    here: Access,
-    lane: Option<Arc<Lane>>,
-    generation: Generation,
-    https_port: Option<u16>,
 }
 
 impl Service {
@@ -105,140 +91,21 @@ impl Service {
         client
             .may_ask(without_port(&host))
             .map_err(|Misdirected| Error::Misdirected)?;
-        let kind = kind(head);
-        let stay = Stay::new(
-            &self.upstream.shard,
-            &self.stopping,
-            hold::bytes_kept(head, &body),
-        );
-        let admitted = self.admit(client, &host, head, (kind, stay), record);
+        let admitted = self.admit(client, &host, (&*head, &body), record);
         let (found, lane, permit) = match admitted.await? {
             Admission::Itself(answer) => return Ok(answer),
             Admission::To(found, lane, permit) => (found, lane, permit),
         };
         forward::request(head, &host, client, &lane, &self.ids);
-        let exchange =
-            self.upstream
-                .exchange(&lane, kind, &found.site.timeouts, permit, (&*head, body));
+        let exchange = self
+            .upstream
+            .exchange(&lane, &found.site.timeouts, permit, (&*head, body));
         let (mut answer, body) = exchange
             .await
             .map_err(|none| refused(none, &found, &lane))?;
         record.of_side(&lane.side);
         forward::response(&mut answer);
         Ok((answer, body))
-    }
-
-    /// Finds the lane of a request and gets it in, or says why not.
-    async fn admit(
-        &self,
-        client: &Client,
-        host: &str,
-        head: &RequestHead,
-        (kind, mut stay): (Kind, Stay),
-        record: &mut Record,
-    ) -> Result<Admission, Error> {
-        let mut closed_before = false;
-        loop {
-            let found = self.find(host, head.path())?;
-            record.of_site(&found.site.name);
-            if head.path() == health::PATH {
-                let (site, lane) = (&found.site.name, found.lane.as_deref());
-                return Ok(Admission::Itself(health::answer(
-                    site,
-                    lane,
-                    found.generation,
-                )));
-            }
-            if found.site.redirect == Redirect::Https && !client.is_tls() {
-                let answer = redirect::to_https(host, head, found.https_port);
-                return Ok(Admission::Itself(answer));
-            }
-            found.permits(kind)?;
-            let Some(lane) = found.lane.clone() else {
-                return Err(found.page(Why::Doubt));
-            };
-            match lane.gates.enter(kind, stay.pass()) {
-                Entry::Admitted(permit) => return Ok(Admission::To(found, lane, permit)),
-                Entry::Shut => return Err(found.page(forbidden(lane.gates.access()))),
-                Entry::Held => {
-                    // Whoever waited has reason to meet a closed lane: that of the flip.
-                    closed_before = false;
-                    wait(&found, &lane, kind, &mut stay).await?;
-                }
-                Entry::Closed if closed_before => {
-                    self.upstream.shard.closed_twice(found.site.name.as_str());
-                    tracing::error!(
-                        site = %found.site.name,
-                        epoch = %lane.epoch,
-                        "a request found its lane closed twice: please report this as a bug"
-                    );
-                    return Err(found.page(Why::ClosedTwice));
-                }
-                Entry::Closed => closed_before = true,
-            }
-        }
-    }
-
-    /// Reads the current snapshot; it is let go of before anybody waits.
-    fn find(&self, host: &str, path: &str) -> Result<Found, Error> {
-        let snapshot = self.board.load();
-        let name = without_port(host);
-        let route = snapshot.route(name, path).ok_or(Error::UnknownHost)?;
-        Ok(Found {
-            site: Arc::clone(&route.view.site),
-            here: route.here,
-            lane: route.view.lane.clone(),
-            generation: snapshot.generation,
-            https_port: snapshot.table.listen.https.first().map(SocketAddr::port),
-        })
-    }
-}
-
-/// Waits at a held gate, if that is what those get who find it held.
-async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay) -> Result<(), Error> {
-    match (lane.gates.during(), kind) {
-        (During::Page, _) => Err(found.page(Why::Maintenance)),
-        (During::ReadOnly, Kind::Write | Kind::Tunnel) => Err(found.page(Why::WritingPaused)),
-        (During::Hold, _) | (During::ReadOnly, Kind::Read) => {
-            let site = &found.site;
-            let waited = stay.wait(&site.name, &lane.gates, &site.flip).await;
-            waited.map_err(|_| found.page(Why::HoldOver))
-        }
-    }
-}
-
-/// Says why `access` keeps a request out.
-fn forbidden(access: Access) -> Why {
-    match access {
-        Access::ReadOnly => Why::WritingPaused,
-        // Opened again since: then nothing more than that can be said.
-        Access::Open | Access::Maintenance => Why::Maintenance,
-    }
-}
-
-/// How a request gets on.
-enum Admission {
-    /// To an origin of this lane, under this permit.
-    To(Found, Arc<Lane>, Permit),
-    /// It was for us.
-    Itself((ResponseHead, Body)),
-}
-
-impl Found {
-    /// Lets a request pass by the word of the path.
-    fn permits(&self, kind: Kind) -> Result<(), Error> {
-        match (self.here, kind) {
-            (Access::Open, _) | (Access::ReadOnly, Kind::Read) => Ok(()),
-            (Access::ReadOnly, Kind::Write | Kind::Tunnel) => Err(self.page(Why::WritingPaused)),
-            (Access::Maintenance, _) => Err(self.page(Why::Maintenance)),
-        }
-    }
-
-    fn page(&self, why: Why) -> Error {
-        Error::Page {
-            site: Arc::clone(&self.site),
-            why,
-        }
     }
 }
 
@@ -293,23 +160,12 @@ fn host(head: &RequestHead) -> Result<String, Error> {
 }
 
 /// Strips the port, and the final dot of a name in full.
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
     };
     name.strip_suffix('.').unwrap_or(name)
-}
-
-/// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1), and so does
-/// one whose `Upgrade` is not passed on.
-fn kind(head: &RequestHead) -> Kind {
-    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(&head.method);
-    if safe && forward::upgrade(head.version, &head.headers).is_none() {
-        Kind::Read
-    } else {
-        Kind::Write
-    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Tunnel {
             // with any connection that breaks off.
             tokio::select! {
                 biased;
-                () = self.origin.home.tunnels_cut() => Over::Flip,
+                () = self.origin.home.tunnel_cut(&self.origin.permit) => Over::Flip,
                 _ = stop.wait_for(|&stop| stop) => Over::Stop,
                 () = traffic.idle(self.idle_for) => Over::Idle,
                 carried = copy_bidirectional(&mut near, &mut far) => match carried {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::certs::Trust;
-use crate::switchboard::{Kind, Lane, Permit};
+use crate::switchboard::{Lane, Permit};
 use crate::table::{OriginAddr, Timeouts};
 use crate::telemetry::http::HttpShard;
 
@@ -67,14 +67,11 @@ impl Upstream {
     pub(super) async fn exchange(
         &self,
         lane: &Lane,
-        kind: Kind,
         timeouts: &Timeouts,
         permit: Permit,
         request: (&RequestHead, Body),
     ) -> Result<(ResponseHead, Body), NoAnswer> {
-        let result = self
-            .try_origins(lane, kind, timeouts, permit, request)
-            .await;
+        let result = self.try_origins(lane, timeouts, permit, request).await;
         if let Err(none) = &result {
             let (site, side) = (lane.site.as_str(), lane.side.as_str());
             self.shard.upstream_failed(site, side, none.reason());
@@ -86,7 +83,6 @@ impl Upstream {
     async fn try_origins(
         &self,
         lane: &Lane,
-        kind: Kind,
         timeouts: &Timeouts,
         permit: Permit,
         (head, mut body): (&RequestHead, Body),
@@ -103,7 +99,7 @@ impl Upstream {
                 let is_fresh = pooled.is_none();
                 let line = match pooled {
                     Some(line) => line,
-                    None => match self.connect(lane, kind, origin, timeouts).await {
+                    None => match self.connect(lane, origin, timeouts, &permit).await {
                         Ok(line) => line,
                         Err(NoAnswer::Cut) => return Err(NoAnswer::Cut),
                         Err(why) => {
@@ -112,7 +108,7 @@ impl Upstream {
                         }
                     },
                 };
-                let line = self.seat(lane, kind, line, &permit)?;
+                let line = self.seat(lane, line, &permit)?;
                 match line.send(head, body, timeouts.response).await {
                     Ok(Answer::Plain(head, body)) => return Ok((head, body)),
                     Ok(Answer::Switched(head, end)) => {
@@ -136,9 +132,9 @@ impl Upstream {
     async fn connect(
         &self,
         lane: &Lane,
-        kind: Kind,
         origin: &OriginAddr,
         timeouts: &Timeouts,
+        permit: &Permit,
     ) -> Result<Line, NoAnswer> {
         let line = async {
             let stream = Stream::connect(origin, &self.trust).await?;
@@ -147,7 +143,7 @@ impl Upstream {
         // Every arm may be dropped: a connection half made is closed with its future.
         let line = tokio::select! {
             biased;
-            () = self.pools.cut(&lane.gates, kind) => return Err(NoAnswer::Cut),
+            () = self.pools.cut(|| permit.is_cut()) => return Err(NoAnswer::Cut),
             line = tokio::time::timeout(timeouts.connect, line) => line,
         };
         match line {
@@ -161,19 +157,13 @@ impl Upstream {
     }
 
     /// Seats the exchange, with a last look at its lane before the first byte.
-    fn seat(
-        &self,
-        lane: &Lane,
-        kind: Kind,
-        mut line: Line,
-        permit: &Rc<Permit>,
-    ) -> Result<Line, NoAnswer> {
-        self.pools.seat(lane, kind, &mut line, permit);
+    fn seat(&self, lane: &Lane, mut line: Line, permit: &Rc<Permit>) -> Result<Line, NoAnswer> {
+        self.pools.seat(lane, &mut line, permit);
         if permit.is_stale() {
             self.shard.stale_epoch(lane.site.as_str());
             return Err(NoAnswer::Stale);
         }
-        if lane.gates.is_cut(kind) {
+        if permit.is_cut() {
             return Err(NoAnswer::Cut);
         }
         lane.gates.count_forwarded(now_ms());

@@ -21,7 +21,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
+use super::sync::{Arc, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// The lane is over.
 const CLOSED: u64 = 1 << 63;
@@ -65,10 +65,41 @@ pub enum Entry {
     Closed,
 }
 
+/// What of that which came in through a gate is to be ended at once, for one reason or another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cuts(u8);
+
+impl Cuts {
+    pub(super) const NONE: Self = Self(0);
+    /// What ends by itself, sooner or later.
+    pub(super) const PLAIN: Self = Self(1);
+    /// Tunnels, which have no end of their own.
+    pub(super) const TUNNELS: Self = Self(2);
+    pub(super) const ALL: Self = Self(3);
+}
+
+/// Who orders a cut; each takes back its own only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CutBy {
+    Flip,
+    Access,
+}
+
+impl CutBy {
+    fn shift(self) -> u8 {
+        match self {
+            Self::Flip => 0,
+            Self::Access => 2,
+        }
+    }
+}
+
 /// One of a lane's two gates; shared by every snapshot of the lane's epoch.
 #[derive(Debug)]
 pub struct Gate {
     word: AtomicU64,
+    /// [`Cuts`] by [`CutBy`].
+    cuts: AtomicU8,
     /// Who waits for the last permit to come back; one at a time in practice.
     drains: Mutex<Vec<Waker>>,
 }
@@ -93,6 +124,7 @@ impl Gate {
     fn with(word: u64) -> Self {
         Self {
             word: AtomicU64::new(word),
+            cuts: AtomicU8::new(0),
             drains: Mutex::new(Vec::new()),
         }
     }
@@ -104,6 +136,7 @@ impl Gate {
         if barred == 0 {
             return Entry::Admitted(Permit {
                 gate: Arc::clone(self),
+                also: None,
             });
         }
         self.leave();
@@ -148,6 +181,20 @@ impl Gate {
     /// Tells whether `access` forbids what comes through this gate.
     pub(super) fn is_shut(&self) -> bool {
         self.word.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// Orders what came in through this gate to be ended; who carries it is told elsewhere.
+    pub(super) fn order_cut(&self, by: CutBy, cuts: Cuts) {
+        self.cuts
+            .fetch_and(!(Cuts::ALL.0 << by.shift()), Ordering::AcqRel);
+        self.cuts.fetch_or(cuts.0 << by.shift(), Ordering::AcqRel);
+    }
+
+    fn is_cut(&self, cuts: Cuts) -> bool {
+        let ordered = self.cuts.load(Ordering::Acquire);
+        [CutBy::Flip, CutBy::Access]
+            .iter()
+            .any(|by| ordered >> by.shift() & cuts.0 != 0)
     }
 
     /// Ends the gate for ever.
@@ -208,12 +255,36 @@ impl Gate {
 #[must_use]
 pub struct Permit {
     gate: Arc<Gate>,
+    /// The right to a part of the site, where that has a gate of its own.
+    also: Option<Box<Self>>,
 }
 
 impl Permit {
+    /// Joins the right to a part of the site to that to the whole.
+    pub fn and(mut self, part: Self) -> Self {
+        self.also = Some(Box::new(part));
+        self
+    }
+
     /// Tells whether the lane was closed under this permit, which must never be seen.
     pub fn is_stale(&self) -> bool {
         self.gate.is_closed()
+    }
+
+    /// Tells whether the exchange is to be ended at once.
+    pub fn is_cut(&self) -> bool {
+        self.has(Cuts::PLAIN)
+    }
+
+    /// Tells whether a tunnel, which has no end of its own, is to be ended.
+    pub fn is_cut_as_tunnel(&self) -> bool {
+        // A lane that is over lets the others end.
+        self.has(Cuts::TUNNELS) || self.gate.is_closed()
+    }
+
+    fn has(&self, cuts: Cuts) -> bool {
+        let also = self.also.as_ref();
+        self.gate.is_cut(cuts) || also.is_some_and(|also| also.has(cuts))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::site::{Access, During, Epoch, SideName, SiteName};
 use crate::table::OriginAddr;
 
-use super::gate::{Entry, Gate, Pass};
+use super::gate::{CutBy, Cuts, Entry, Gate, Pass};
 use super::line::{Joined, Line, LineBounds};
 
 /// One site at one epoch: its gates and the origins of its active side.
@@ -35,31 +35,32 @@ pub enum Kind {
     Read,
     /// Anything else: unsafe methods, Upgrade, CONNECT.
     Write,
-    /// What a write has become by 101 (Switching Protocols): it has no end of its own.
-    Tunnel,
 }
 
 /// What of that which is in flight is to be ended at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut(u8);
+pub enum Cut {
+    /// Nothing.
+    Nothing,
+    /// Tunnels.
+    Tunnels,
+    /// Tunnels and reads.
+    Reads,
+    /// Tunnels and writes.
+    Writes,
+    /// Tunnels, reads and writes.
+    Everything,
+}
 
 impl Cut {
-    /// Nothing.
-    pub const NOTHING: Self = Self(0);
-    /// Tunnels.
-    pub const TUNNELS: Self = Self(1);
-    /// Tunnels and reads.
-    pub const READS: Self = Self(1 | 2);
-    /// Tunnels and writes.
-    pub const WRITES: Self = Self(1 | 4);
-    /// Tunnels, reads and writes.
-    pub const EVERYTHING: Self = Self(1 | 2 | 4);
-
-    fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Tunnel => Self(1),
-            Kind::Read => Self(2),
-            Kind::Write => Self(4),
+    /// What that means at the gate of the reads, and at that of the writes.
+    fn at_gates(self) -> (Cuts, Cuts) {
+        match self {
+            Self::Nothing => (Cuts::NONE, Cuts::NONE),
+            Self::Tunnels => (Cuts::NONE, Cuts::TUNNELS),
+            Self::Reads => (Cuts::ALL, Cuts::TUNNELS),
+            Self::Writes => (Cuts::NONE, Cuts::ALL),
+            Self::Everything => (Cuts::ALL, Cuts::ALL),
         }
     }
 }
@@ -73,8 +74,6 @@ pub struct Gates {
     pub writes: Arc<Gate>,
     /// What those get who find a gate held: a [`During`] as number.
     during: AtomicU8,
-    /// What a flip cuts: a [`Cut`] as number.
-    cut: AtomicU8,
     /// Requests on hold; shared with the lanes of the site before and after.
     line: Arc<Line>,
     /// Requests of which a first byte went to an origin.
@@ -95,16 +94,17 @@ impl Gates {
             reads: Arc::new(gate()),
             writes: Arc::new(gate()),
             during: AtomicU8::new(During::Page as u8),
-            cut: AtomicU8::new(Cut::NOTHING.0),
             line,
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
         }
     }
 
-    /// Makes the gates of the epoch that follows: whoever waits at these goes first there.
+    /// Makes the gates of the epoch that follows: whoever waits at these goes first there, and what
+    /// `access` allows is the same.
     pub(super) fn next(&self) -> Self {
         let next = Self::with(Gate::lined, Arc::clone(&self.line));
+        next.set_access(self.access());
         next.during.store(During::Hold as u8, Ordering::Release);
         next
     }
@@ -113,8 +113,15 @@ impl Gates {
     pub fn of(&self, kind: Kind) -> &Arc<Gate> {
         match kind {
             Kind::Read => &self.reads,
-            Kind::Write | Kind::Tunnel => &self.writes,
+            Kind::Write => &self.writes,
         }
+    }
+
+    /// Makes gates that let in what `access` allows.
+    pub(super) fn with_access(access: Access) -> Arc<Self> {
+        let gates = Self::default();
+        gates.set_access(access);
+        Arc::new(gates)
     }
 
     /// Asks to be let in; see [`Gate::enter`].
@@ -142,7 +149,7 @@ impl Gates {
 
     /// Takes the hold back: those in line go on, oldest first.
     pub fn release(&self) {
-        self.order_cut(Cut::NOTHING);
+        self.order_cut(Cut::Nothing);
         self.line.open(Instant::now(), |somebody_waits| {
             for gate in [&self.reads, &self.writes] {
                 if somebody_waits {
@@ -166,6 +173,11 @@ impl Gates {
     pub fn set_access(&self, access: Access) {
         self.writes.shut(access >= Access::ReadOnly);
         self.reads.shut(access >= Access::Maintenance);
+    }
+
+    /// Tells whether `access` forbids requests of this kind.
+    pub fn forbids(&self, kind: Kind) -> bool {
+        self.of(kind).is_shut()
     }
 
     /// Tells what `access` allows.
@@ -205,16 +217,21 @@ impl Gates {
         found.unwrap_or(During::Page)
     }
 
-    /// Orders the workers to end what is in flight; they are told by [`super::Switchboard::nudge`].
+    /// Orders the workers to end what is in flight, for a flip; they are told by
+    /// [`super::Switchboard::nudge`].
     pub fn order_cut(&self, cut: Cut) {
-        self.cut.store(cut.0, Ordering::Release);
+        self.order(CutBy::Flip, cut);
     }
 
-    /// Tells whether an exchange of this kind is to be ended.
-    pub fn is_cut(&self, kind: Kind) -> bool {
-        let ordered = self.cut.load(Ordering::Acquire) & Cut::of(kind).0 != 0;
-        // A lane that is over lets the others end; a tunnel has no end of its own.
-        ordered || kind == Kind::Tunnel && self.are_closed()
+    /// Orders the same for a change of `access`.
+    pub fn order_access_cut(&self, cut: Cut) {
+        self.order(CutBy::Access, cut);
+    }
+
+    fn order(&self, by: CutBy, cut: Cut) {
+        let (reads, writes) = cut.at_gates();
+        self.reads.order_cut(by, reads);
+        self.writes.order_cut(by, writes);
     }
 
     /// Tells whether the lane is over.

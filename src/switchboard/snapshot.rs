@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::site::{Access, Epoch, Generation, Position, Positions, SiteName};
-use crate::table::{Site, Table};
+use crate::table::{PathRule, Site, Table};
 use crate::zone::Zones;
 
 use super::lane::{Gates, Lane};
@@ -27,10 +27,20 @@ pub struct Snapshot {
 pub struct SiteView {
     /// What the table says of it.
     pub site: Arc<Site>,
-    /// What users may do with all of it.
-    pub access: Access,
+    /// Its parts with an access of their own, in the order of the site's `paths`; shared by every
+    /// snapshot that has the same prefix.
+    pub parts: Arc<Vec<Part>>,
     /// Where its requests go; `None` when the active side is in doubt: then nobody is served.
     pub lane: Option<Arc<Lane>>,
+}
+
+/// A part of a site that users may do other things with than with the rest.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The prefix of its paths.
+    pub prefix: String,
+    /// They are never held or closed: what users may do is all they say.
+    pub gates: Arc<Gates>,
 }
 
 /// What [`Snapshot::route`] found for a request.
@@ -38,15 +48,9 @@ pub struct SiteView {
 pub struct Route<'a> {
     /// The site of the host.
     pub view: &'a SiteView,
-    /// What users may do at the path, apart from the rest of the site.
-    pub here: Access,
-}
-
-impl Route<'_> {
-    /// Tells what users may do here: the stricter of the site's and the path's word.
-    pub fn access(&self) -> Access {
-        self.view.access.max(self.here)
-    }
+    /// The part of the site that the path lies in; the strictest, if it can be read in several
+    /// ways.
+    pub part: Option<&'a Part>,
 }
 
 impl Snapshot {
@@ -80,7 +84,7 @@ impl Snapshot {
             let access = words.map_or(Access::Open, |(_, words)| words.access);
             sites.push(SiteView {
                 site: Arc::clone(site),
-                access,
+                parts: parts(site, old),
                 lane: lane(site, access, at.map(|(_, at)| at), old),
             });
         }
@@ -104,9 +108,11 @@ impl Snapshot {
     /// Finds the site of a host and the rule of a path; see [`Table::route`].
     pub fn route(&self, host: &str, path: &str) -> Option<Route<'_>> {
         let view = &self.sites[self.table.route(host)?];
+        let rules = view.site.rules_at(path).into_iter();
+        let parts = rules.filter_map(|at| view.parts.get(at));
         Some(Route {
             view,
-            here: view.site.access_at(path),
+            part: parts.max_by_key(|part| part.gates.access()),
         })
     }
 
@@ -143,8 +149,7 @@ fn named<I: Iterator>(
     })
 }
 
-/// Finds or makes the lane of a site. New gates are born with the site's access; those that are
-/// kept are told of another by who publishes it.
+/// Finds or makes the lane of a site. Whoever publishes another access tells the gates of it.
 fn lane(
     site: &Arc<Site>,
     access: Access,
@@ -172,8 +177,28 @@ fn lane(
     }))
 }
 
+/// Makes the parts of a site; one that was there before keeps its gates.
+fn parts(site: &Arc<Site>, before: Option<&SiteView>) -> Arc<Vec<Part>> {
+    if let Some(before) = before
+        && Arc::ptr_eq(&before.site, site)
+    {
+        return Arc::clone(&before.parts);
+    }
+    let old = |prefix: &str| before?.parts.iter().find(|part| part.prefix == prefix);
+    let part = |rule: &PathRule| Part {
+        prefix: rule.prefix.clone(),
+        gates: old(&rule.prefix).map_or_else(
+            || Gates::with_access(rule.access),
+            |part| Arc::clone(&part.gates),
+        ),
+    };
+    Arc::new(site.paths.iter().map(part).collect())
+}
+
+/// Makes the gates of an epoch; of a site that was not served before, with the access of its word.
 fn new_gates(access: Access, old: Option<&Arc<Lane>>) -> Arc<Gates> {
-    let gates = old.map_or_else(Gates::default, |lane| lane.gates.next());
-    gates.set_access(access);
-    Arc::new(gates)
+    old.map_or_else(
+        || Gates::with_access(access),
+        |lane| Arc::new(lane.gates.next()),
+    )
 }

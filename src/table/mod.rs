@@ -47,9 +47,9 @@ pub use increment::Loader;
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
-    CertFiles, Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, OriginAddr,
-    OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts, Words,
-    ZoneTable,
+    CertFiles, Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Network,
+    OriginAddr, OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts,
+    Words, ZoneTable,
 };
 
 impl Table {

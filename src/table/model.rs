@@ -106,6 +106,8 @@ pub struct Site {
     pub names: Vec<FollowingName>,
     /// Parts with an access of their own, the longest prefix first.
     pub paths: Vec<PathRule>,
+    /// Prefixes of paths that may be written to while the rest may only be read (`access`).
+    pub writable: Vec<String>,
     /// How it flips.
     pub flip: FlipPolicy,
     /// What must be true of a side before it takes over.
@@ -122,20 +124,28 @@ impl Site {
         self.sides.iter().find(|side| side.name == *name)
     }
 
-    /// Tells what users may do at a path, by the rule of the longest prefix that it lies under;
-    /// by the strictest such rule, if the path can be read in several ways.
-    pub fn access_at(&self, path: &str) -> Access {
+    /// Finds the rule that a path lies under, by position in `paths`: that of the longest prefix;
+    /// several, if the path can be read in several ways.
+    pub fn rules_at(&self, path: &str) -> Vec<usize> {
         if self.paths.is_empty() {
-            return Access::Open;
+            return Vec::new();
         }
         // The whole server (RFC 9112 §3.2.4) is what a rule for all of it covers.
         let path = if path == "*" { "/" } else { path };
-        let rules = path::readings(path).filter_map(|read| {
-            let mut rules = self.paths.iter();
-            rules.find(|rule| rule.covers(&read))
-        });
-        let found = rules.map(|rule| rule.access);
-        found.max().unwrap_or(Access::Open)
+        let readings = path::readings(path);
+        let found =
+            readings.filter_map(|read| self.paths.iter().position(|rule| rule.covers(&read)));
+        found.collect()
+    }
+
+    /// Tells whether a path may be written to while the rest may only be read; if it can be read
+    /// in several ways, by each of them.
+    pub fn writes_at(&self, path: &str) -> bool {
+        let is_writable = |read: std::borrow::Cow<'_, str>| {
+            let mut prefixes = self.writable.iter();
+            prefixes.any(|prefix| path::lies_under(&read, prefix))
+        };
+        !self.writable.is_empty() && path::readings(path).all(is_writable)
     }
 }
 
@@ -237,11 +247,7 @@ pub struct PathRule {
 impl PathRule {
     /// Tells whether a path is the prefix or lies below it (`/quiz` covers `/quiz/1`, not `/quizz`).
     pub fn covers(&self, path: &str) -> bool {
-        let lies_under = |prefix: &str| {
-            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        path::readings(&self.prefix).any(|prefix| lies_under(&prefix))
+        path::readings(&self.prefix).any(|prefix| path::lies_under(path, &prefix))
     }
 }
 
@@ -297,6 +303,34 @@ pub struct Maintenance {
     pub page: Option<LoadedFile>,
     /// `Retry-After`, in whole seconds.
     pub retry_after: Duration,
+    /// Where operators come from, whom `access` lets through.
+    pub bypass: Vec<Network>,
+}
+
+/// The addresses that begin with the same bits: `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub first: IpAddr,
+    /// How many bits are the same, 0 to 32 or 128.
+    pub bits: u8,
+}
+
+impl Network {
+    /// Tells whether it has an address; never one of the other family.
+    pub fn has(&self, address: IpAddr) -> bool {
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(other)) => {
+                let differing = u32::from(first) ^ u32::from(other);
+                differing.leading_zeros() >= self.bits.into()
+            }
+            (IpAddr::V6(first), IpAddr::V6(other)) => {
+                let differing = u128::from(first) ^ u128::from(other);
+                differing.leading_zeros() >= self.bits.into()
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
 }
 
 impl Maintenance {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::site::UnknownWord;
 
 use super::diagnostic::did_you_mean;
+use super::model::Network;
 use super::schema::Wrong;
 
 /// Reads `50ms`, `30s`, `5m` or `1h`, within bounds.
@@ -158,6 +159,28 @@ pub(super) enum Underscores {
     Allowed,
     /// As in the name of a host (RFC 1123 §2.1).
     Refused,
+}
+
+/// Reads a network, `10.0.0.0/8`, or one address for itself alone.
+pub(super) fn network(text: &str) -> Result<Network, Wrong> {
+    let (first, bits) = match text.split_once('/') {
+        Some((first, bits)) => (first, Some(bits)),
+        None => (text, None),
+    };
+    let first = address(first)?;
+    let most = if first.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(most), |bits| number(bits, 0..=most))?;
+    let network = Network { first, bits };
+    let is_first = match first {
+        IpAddr::V4(first) => u32::from(first).trailing_zeros() >= (32 - bits).into(),
+        IpAddr::V6(first) => u128::from(first).trailing_zeros() >= (128 - bits).into(),
+    };
+    if is_first {
+        return Ok(network);
+    }
+    let message = format!("`{text}` has bits beyond its first {bits}");
+    let remedy = format!("write the first address of the network, or `{first}` for it alone");
+    Err(Wrong::new(message, remedy))
 }
 
 /// Reads a DNS name: lower case, without the final dot.

@@ -24,6 +24,8 @@ pub const HTTP_TUNNELS_CLOSED_TOTAL: &str = "pointsman_http_tunnels_closed_total
 pub const HOLD_REQUESTS: &str = "pointsman_hold_requests";
 /// Requests that left a hold without going on; labels `site`, `reason`.
 pub const HOLD_EVICTED_TOTAL: &str = "pointsman_hold_evicted_total";
+/// Writes let through although `access` forbids them to others; label `site`.
+pub const ACCESS_BYPASS_WRITES_TOTAL: &str = "pointsman_access_bypass_writes_total";
 /// Requests written to an origin of a closed lane: must stay 0; label `site`.
 pub const STALE_EPOCH_REQUESTS_TOTAL: &str = "pointsman_stale_epoch_requests_total";
 /// Requests that found their lane closed twice: must stay 0; label `site`.

@@ -12,7 +12,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 
 mod sync {
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
     pub(super) use loom::sync::{Mutex, MutexGuard};
     // Methods take `self: &Arc<Self>`, which is the standard one's privilege; who shares the gate
     // is not what is explored.

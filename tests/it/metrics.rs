@@ -118,6 +118,14 @@ fn busy_stage() -> Stage {
         scrape(place).contains(closed).then_some(())
     });
     assert_eq!(place.curl("/die", &["-X", "POST"]).0, 502);
+    place.edit(&[(
+        "    names:",
+        "    access: read-only\n    read_only: {allow: [/login]}\n    names:",
+    )]);
+    until("it is read-only", || {
+        (place.site()["access"] == "read-only").then_some(())
+    });
+    assert_eq!(place.curl("/login", &["-X", "POST"]).0, 200);
     stage
 }
 

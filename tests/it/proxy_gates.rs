@@ -1,11 +1,13 @@
 //! What becomes of requests while the points are moved: page, hold, cut, and the new side.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pointsman::proxy::Limits;
 use pointsman::site::{Access, During};
 use pointsman::switchboard::{Cut, Kind};
+use pointsman::table::Network;
 
 use crate::support::client::{Client, until};
 use crate::support::track::{HOST, Track};
@@ -23,9 +25,7 @@ fn held_requests_wait_and_go_to_the_new_side_only() {
                 let mut client = Client::connect(address);
                 match kind {
                     Kind::Read => client.get(HOST, "/held").unwrap(),
-                    Kind::Write | Kind::Tunnel => {
-                        client.post(HOST, "/observations", b"held").unwrap()
-                    }
+                    Kind::Write => client.post(HOST, "/observations", b"held").unwrap(),
                 }
             })
         })
@@ -123,6 +123,71 @@ fn read_only_pauses_writes_and_maintenance_everything() {
 }
 
 #[test]
+fn operators_look_behind_the_page_and_what_they_write_is_counted() {
+    let bypassed = "pointsman_access_bypass_writes_total{site=\"ispot\"}";
+    let elsewhere = |bits| Network {
+        first: "127.0.0.1".parse().unwrap(),
+        bits,
+    };
+    for (networks, status) in [(vec![elsewhere(32)], 200), (Vec::new(), 503)] {
+        let track = Track::lay_with("20.31", Limits::default(), |site, words| {
+            words.access = Access::Maintenance;
+            site.maintenance.bypass = networks;
+        });
+        assert_eq!(track.client().get(HOST, "/").unwrap().status, status);
+        assert_eq!(track.client().get(HOST, "/shut/x").unwrap().status, status);
+        let written = track.client().post(HOST, "/observations", b"x").unwrap();
+        assert_eq!(written.status, status);
+        let expected = if status == 200 { 1.0 } else { 0.0 };
+        assert_eq!(track.metric(bypassed), expected);
+        // A held gate holds them like everybody else.
+        track.gates().hold(During::Page);
+        assert_eq!(track.client().get(HOST, "/").unwrap().status, 503);
+    }
+}
+
+#[test]
+fn what_is_allowed_may_be_written_while_a_site_is_read_only_and_not_in_maintenance() {
+    let writes = |net: &str, access| {
+        let track = Track::lay_with(net, Limits::default(), |site, words| {
+            words.access = access;
+            site.writable = vec!["/observations/login".into()];
+        });
+        [
+            "/observations/login",
+            "/observations",
+            "/observations/login/../x",
+        ]
+        .map(|path| track.client().post(HOST, path, b"x").unwrap().status)
+    };
+    assert_eq!(writes("20.32", Access::ReadOnly), [200, 503, 503]);
+    assert_eq!(writes("20.33", Access::Maintenance), [503, 503, 503]);
+}
+
+#[test]
+fn a_part_of_a_site_is_shut_for_what_came_before_too_when_it_is_cut() {
+    let track = Track::lay_with("20.34", Limits::default(), |site, _| {
+        site.paths[0].prefix = "/wait".into();
+    });
+    let part = {
+        let snapshot = track.board.current();
+        Arc::clone(&snapshot.sites()[0].parts[0].gates)
+    };
+    part.set_access(Access::Open);
+    let mut inside = Client::kept_waiting_at(track.address(), HOST, "/wait", &track.live);
+    let mut outside = Client::kept_waiting_at(track.address(), HOST, "/stall", &track.live);
+    part.set_access(Access::Maintenance);
+    assert_eq!(track.client().get(HOST, "/wait/x").unwrap().status, 503);
+    assert_eq!(part.in_flight(), 1, "what is in may end");
+    part.order_access_cut(Cut::Everything);
+    track.nudge();
+    assert_eq!(inside.answer("GET").unwrap().status, 503);
+    until("it is gone", || part.in_flight() == 0);
+    track.live.let_go();
+    assert_eq!(outside.answer("GET").unwrap().status, 200);
+}
+
+#[test]
 fn doubt_is_the_page() {
     let track = Track::lay("20.20");
     track.publish(None, 1);
@@ -190,12 +255,12 @@ fn a_cut_ends_what_is_in_flight_of_its_kind() {
     until("both are there", || track.live.seen_at("/wait").len() == 2);
     let gates = track.gates();
     gates.hold(During::Page);
-    gates.order_cut(Cut::READS);
+    gates.order_cut(Cut::Reads);
     track.nudge();
     assert_eq!(reader.answer("GET").unwrap().status, 503);
     until("the read's permit is back", || gates.reads.in_flight() == 0);
     assert_eq!(gates.writes.in_flight(), 1);
-    gates.order_cut(Cut::EVERYTHING);
+    gates.order_cut(Cut::Everything);
     track.nudge();
     assert_eq!(writer.answer("POST").unwrap().status, 503);
     until("the write's permit is back", || gates.in_flight() == 0);

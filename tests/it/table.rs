@@ -39,6 +39,14 @@ fn example() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// What the words say of a path of the only site: the strictest of the rules that it lies under.
+fn access_at(table: &Table, path: &str) -> Access {
+    let site = &table.sites[0];
+    let rules = site.rules_at(path).into_iter();
+    let words = rules.map(|rule| site.paths[rule].access);
+    words.max().unwrap_or(Access::Open)
+}
+
 #[test]
 fn the_example_loads_without_a_mistake_or_a_warning() {
     let table = load(&example());
@@ -98,7 +106,7 @@ fn the_longest_path_prefix_wins_at_a_segment_boundary() {
         ("/a/bc", Access::ReadOnly),
         ("/ab", Access::Open),
     ] {
-        assert_eq!(table.sites[0].access_at(path), access, "{path}");
+        assert_eq!(access_at(&table, path), access, "{path}");
     }
 }
 
@@ -120,7 +128,7 @@ fn no_spelling_of_a_path_slips_past_its_rule() {
         ("/%61%20b", Access::ReadOnly),
         ("/other/%71", Access::Open),
     ] {
-        assert_eq!(table.sites[0].access_at(path), access, "{path}");
+        assert_eq!(access_at(&table, path), access, "{path}");
     }
 }
 

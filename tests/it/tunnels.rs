@@ -101,7 +101,7 @@ fn a_hold_ends_tunnels_and_leaves_what_else_is_in_flight() {
     read(&mut client, 5);
     let mut write = Client::kept_waiting(track.address(), "POST", HOST, &track.live);
     gates.hold(During::Hold);
-    gates.order_cut(Cut::TUNNELS);
+    gates.order_cut(Cut::Tunnels);
     track.nudge();
     assert!(client.is_closed(), "told in words of TCP");
     until("its permit has ended", || gates.writes.in_flight() == 1);
@@ -131,7 +131,7 @@ fn an_upgrade_that_is_on_its_way_at_a_hold_is_answered_and_then_ended() {
         !track.live.seen_at("/upgrade/wait").is_empty()
     });
     gates.hold(During::Hold);
-    gates.order_cut(Cut::TUNNELS);
+    gates.order_cut(Cut::Tunnels);
     track.nudge();
     track.live.let_go();
     assert_eq!(client.head().unwrap().0, 101);

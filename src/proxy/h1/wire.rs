@@ -84,7 +84,13 @@ impl Wire {
         self.over.notify_one();
     }
 
-    /// Closes it by order of a flip.
+    /// Tells whether the exchange on it is to be ended at once.
+    pub(in crate::proxy) fn is_to_be_cut(&self) -> bool {
+        let permit = self.permit.borrow();
+        permit.as_ref().is_some_and(|permit| permit.is_cut())
+    }
+
+    /// Closes it by order.
     pub(in crate::proxy) fn cut(&self) {
         self.cut.set(true);
         self.close();

@@ -11,6 +11,10 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) const LISTENER: Form = form("`ip:port`", r"^(\[[0-9A-Fa-f:.%]+\]|[0-9.]+):[0-9]{1,5}$");
 pub(super) const ADDRESS: Form = form("IP address", r"^[0-9A-Fa-f:.]+$");
+pub(super) const NETWORK: Form = form(
+    "`address/bits`, or an IP address",
+    r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+);
 pub(super) const ORIGIN: Form = form(
     "`http://host:port` or `https://host:port`",
     r"^https?://[^/?#@]+$",
@@ -32,6 +36,7 @@ pub(super) const A_SITE: Form = form("<site>", LABEL);
 pub(super) const SITE_NAME: Form = form("name of a site", LABEL);
 pub(super) const A_SIDE: Form = form("<side>", LABEL);
 pub(super) const A_NAME: Form = form("<name>", r"^[A-Za-z0-9._-]+$");
+pub(super) const PREFIX: Form = form("path prefix", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const A_PREFIX: Form = form("</prefix>", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const AN_ADDRESS: Form = form("<key>", r".");
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::site::{DrainThen, During};
 
-use super::form::{CHECK, FILE, HOUR, MILLISECOND, MINUTE, SECOND, TARGET, between, key, times};
+use super::form::{
+    CHECK, FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, TARGET, between, key, times,
+};
 use super::{Key, Need, Shape};
 
 /// `sites.<site>.flip`.
@@ -158,7 +160,27 @@ pub(super) const MAINTENANCE: &[Key] = &[
         Need::Default("60s"),
         "When clients are told to come back, in whole seconds.",
     ),
+    key(
+        "bypass",
+        Shape::List {
+            of: &Shape::Form(&NETWORK),
+            least: 0,
+        },
+        Need::LeftOut("nobody"),
+        "Networks of operators, whom `access` lets through to look behind the page.",
+    ),
 ];
+
+/// `sites.<site>.read_only`.
+pub(super) const READ_ONLY: &[Key] = &[key(
+    "allow",
+    Shape::List {
+        of: &Shape::Form(&PREFIX),
+        least: 0,
+    },
+    Need::LeftOut("nothing"),
+    "Prefixes of paths that may be written to all the same, such as that of the login.",
+)];
 
 /// `sites.<site>.timeouts`.
 pub(super) const TIMEOUTS: &[Key] = &[

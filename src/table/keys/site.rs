@@ -6,7 +6,7 @@ use super::form::{
     A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FILE, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE,
     SITE_HOST, between, key,
 };
-use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, TIMEOUTS};
+use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, READ_ONLY, TIMEOUTS};
 use super::{Key, Need, Shape};
 
 /// `sites.<site>`.
@@ -94,6 +94,12 @@ pub(super) const SITE: &[Key] = &[
         Shape::Keys(MAINTENANCE),
         Need::LeftOut("its defaults"),
         "What users see while they cannot be served.",
+    ),
+    key(
+        "read_only",
+        Shape::Keys(READ_ONLY),
+        Need::LeftOut("nothing is written"),
+        "What may be written all the same while `access` is `read-only`.",
     ),
     key(
         "timeouts",

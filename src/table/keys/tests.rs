@@ -31,6 +31,7 @@ fn least() -> Value {
             "flip": {"hold": {}, "drain": {}},
             "preflight": {"checks": [{"name": "home", "get": "/"}]},
             "maintenance": {},
+            "read_only": {},
             "timeouts": {},
         }},
     })

@@ -201,6 +201,7 @@ pub(super) fn maintenance(context: &mut Context<'_>, at: Option<&At<'_>>) -> Mai
     let mut maintenance = Maintenance {
         page: None,
         retry_after: MINUTE,
+        bypass: Vec::new(),
     };
     let report = &mut context.report;
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
@@ -210,6 +211,11 @@ pub(super) fn maintenance(context: &mut Context<'_>, at: Option<&At<'_>>) -> Mai
         fields.value_or(report, "retry_after", maintenance.retry_after, |text| {
             scalar::seconds(text, SECOND..=24 * HOUR)
         });
+    if let Some(at) = fields.find(report, "bypass") {
+        let networks = at.list(report).unwrap_or_default().into_iter();
+        let read = networks.filter_map(|at| at.parse(report, scalar::network));
+        maintenance.bypass = read.collect();
+    }
     if let Some(at) = fields.find(report, "page") {
         maintenance.page = context.read(&at);
         if let Some(page) = &maintenance.page {

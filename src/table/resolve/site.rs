@@ -102,6 +102,10 @@ fn one(
         Some(at) => paths(report, &at),
         None => Vec::new(),
     };
+    let writable = match fields.find(report, "read_only") {
+        Some(at) => writable(report, &at),
+        None => Vec::new(),
+    };
     let flip = fields.find(report, "flip");
     let flip = policy::flip(report, flip.as_ref());
     let preflight = fields.find(report, "preflight");
@@ -119,6 +123,7 @@ fn one(
         sides,
         names,
         paths,
+        writable,
         flip,
         preflight,
         maintenance: policy::maintenance(context, maintenance.as_ref()),
@@ -285,6 +290,16 @@ fn paths(report: &mut Report, at: &At<'_>) -> Vec<PathRule> {
         longest_first.then_with(|| one.prefix.cmp(&other.prefix))
     });
     rules
+}
+
+/// Reads `read_only:`: the prefixes that may be written to all the same.
+fn writable(report: &mut Report, at: &At<'_>) -> Vec<String> {
+    let allow = at
+        .fields(report)
+        .and_then(|fields| fields.find(report, "allow"));
+    let prefixes = allow.and_then(|at| at.list(report)).unwrap_or_default();
+    let read = prefixes.into_iter();
+    read.filter_map(|at| at.parse(report, prefix)).collect()
 }
 
 /// Reads a path prefix; slashes at its end say nothing, so they are taken off.

@@ -68,6 +68,7 @@ enum Family {
     Connects,
     UpstreamErrors,
     HoldEvicted,
+    AccessBypass,
     StaleEpoch,
     ClosedTwice,
     ConnectionsRefused,
@@ -146,6 +147,11 @@ impl HttpShard {
     /// Counts a request that left a hold without going on.
     pub fn evicted(&self, site: &str, reason: &'static str) {
         self.event(Family::HoldEvicted, &[site, reason]);
+    }
+
+    /// Counts a write that was let through although `access` forbids it to others.
+    pub fn bypassed(&self, site: &str) {
+        self.event(Family::AccessBypass, &[site]);
     }
 
     /// Counts a request that was about to be written to a closed lane.

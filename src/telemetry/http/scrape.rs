@@ -34,10 +34,11 @@ const CONNECTIONS: Declared = (
 );
 
 impl Family {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Connects,
         Self::UpstreamErrors,
         Self::HoldEvicted,
+        Self::AccessBypass,
         Self::StaleEpoch,
         Self::ClosedTwice,
         Self::ConnectionsRefused,
@@ -62,6 +63,11 @@ impl Family {
                 names::HOLD_EVICTED_TOTAL,
                 "Requests that left a hold without going on.",
                 &["site", "reason"],
+            ),
+            Self::AccessBypass => (
+                names::ACCESS_BYPASS_WRITES_TOTAL,
+                "Writes that were let through although access forbids them to others.",
+                &["site"],
             ),
             Self::StaleEpoch => (
                 names::STALE_EPOCH_REQUESTS_TOTAL,

@@ -66,6 +66,19 @@ impl Client {
         client
     }
 
+    /// Asks for a path that its origin keeps until it is let go, and waits until it is there.
+    pub(crate) fn kept_waiting_at(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        at: &Origin,
+    ) -> Self {
+        let mut client = Self::connect(address);
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        until("it is at the origin", || !at.seen_at(path).is_empty());
+        client
+    }
+
     /// Sends text as it is.
     pub(crate) fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).unwrap();

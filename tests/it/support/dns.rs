@@ -67,6 +67,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             ttl: Duration::from_secs(5),
         }],
         paths: Vec::new(),
+        writable: Vec::new(),
         flip: FlipPolicy {
             during: During::Page,
             hold_for: Duration::from_secs(5),
@@ -84,6 +85,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
         maintenance: Maintenance {
             page: None,
             retry_after: Duration::from_secs(60),
+            bypass: Vec::new(),
         },
         timeouts: Timeouts {
             connect: Duration::from_secs(1),

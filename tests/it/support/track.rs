@@ -55,6 +55,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             prefix: "/shut".into(),
             access: Access::Maintenance,
         }],
+        writable: Vec::new(),
         flip: FlipPolicy {
             during: During::Hold,
             hold_for: Duration::from_secs(30),
@@ -72,6 +73,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         maintenance: Maintenance {
             page: None,
             retry_after: Duration::from_secs(7),
+            bypass: Vec::new(),
         },
         timeouts: Timeouts {
             connect: Duration::from_secs(5),

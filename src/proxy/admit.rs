@@ -1,0 +1,219 @@
+//! Admission: the site of a request, what users may do there, and its way through the gates.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::site::{Access, During, Generation};
+use crate::switchboard::{Entry, Gates, Kind, Lane, Pass, Permit};
+use crate::table::{Redirect, Site};
+
+use super::access::Record;
+use super::body::Body;
+use super::client::Client;
+use super::error::Error;
+use super::head::{RequestHead, ResponseHead};
+use super::hold::{self, Stay};
+use super::page::Why;
+use super::service::{Service, without_port};
+use super::{forward, health, redirect};
+
+/// What the current snapshot says of a request.
+pub(super) struct Found {
+    pub(super) site: Arc<Site>,
+    /// The gates of the part of the site that the path lies in.
+    part: Option<Arc<Gates>>,
+    lane: Option<Arc<Lane>>,
+    generation: Generation,
+    https_port: Option<u16>,
+}
+
+/// How a request gets on.
+pub(super) enum Admission {
+    /// To an origin of this lane, under this permit.
+    To(Found, Arc<Lane>, Permit),
+    /// It was for us.
+    Itself((ResponseHead, Body)),
+}
+
+impl Service {
+    /// Finds the lane of a request and gets it in, or says why not.
+    pub(super) async fn admit(
+        &self,
+        client: &Client,
+        host: &str,
+        (head, body): (&RequestHead, &Body),
+        record: &mut Record,
+    ) -> Result<Admission, Error> {
+        let kind = kind(head);
+        let bytes = hold::bytes_kept(head, body);
+        let mut stay = Stay::new(&self.upstream.shard, &self.stopping, bytes);
+        let mut closed_before = false;
+        loop {
+            let found = self.find(host, head.path())?;
+            record.of_site(&found.site.name);
+            if let Some(answer) = found.answers_itself(client, host, head) {
+                return Ok(Admission::Itself(answer));
+            }
+            let Some(lane) = found.lane.clone() else {
+                return Err(found.page(Why::Doubt));
+            };
+            let through = found.way_through_access(client, head, kind);
+            // Looked at first, so that nobody waits for a part that he may not enter then.
+            found.part_lets_in(kind, through)?;
+            match lane.gates.enter(kind, stay.pass(through)) {
+                Entry::Admitted(permit) => {
+                    let permit = found.join_part(kind, through, permit)?;
+                    self.note_bypass(client, &found, kind, through);
+                    return Ok(Admission::To(found, lane, permit));
+                }
+                Entry::Shut => return Err(found.forbidden(lane.gates.access())),
+                Entry::Held => {
+                    // Whoever waited has reason to meet a closed lane: that of the flip.
+                    closed_before = false;
+                    wait(&found, &lane, kind, &mut stay).await?;
+                }
+                Entry::Closed if closed_before => {
+                    self.upstream.shard.closed_twice(found.site.name.as_str());
+                    tracing::error!(
+                        site = %found.site.name,
+                        epoch = %lane.epoch,
+                        "a request found its lane closed twice: please report this as a bug"
+                    );
+                    return Err(found.page(Why::ClosedTwice));
+                }
+                Entry::Closed => closed_before = true,
+            }
+        }
+    }
+
+    /// Reads the current snapshot; it is let go of before anybody waits.
+    fn find(&self, host: &str, path: &str) -> Result<Found, Error> {
+        let snapshot = self.board.load();
+        let name = without_port(host);
+        let route = snapshot.route(name, path).ok_or(Error::UnknownHost)?;
+        Ok(Found {
+            site: Arc::clone(&route.view.site),
+            part: route.part.map(|part| Arc::clone(&part.gates)),
+            lane: route.view.lane.clone(),
+            generation: snapshot.generation,
+            https_port: snapshot.table.listen.https.first().map(SocketAddr::port),
+        })
+    }
+
+    /// Counts and logs an operator's write that `access` would have kept out.
+    fn note_bypass(&self, client: &Client, found: &Found, kind: Kind, through: Pass) {
+        let access = found.access();
+        if through == Pass::default() || kind == Kind::Read || access == Access::Open {
+            return;
+        }
+        let site = found.site.name.as_str();
+        self.upstream.shard.bypassed(site);
+        let client = client.address;
+        tracing::info!(site, %client, %access, "a write was let through");
+    }
+}
+
+/// Waits at a held gate, if that is what those get who find it held.
+async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay) -> Result<(), Error> {
+    match (lane.gates.during(), kind) {
+        (During::Page, _) => Err(found.page(Why::Maintenance)),
+        (During::ReadOnly, Kind::Write) => Err(found.page(Why::WritingPaused)),
+        (During::Hold, _) | (During::ReadOnly, Kind::Read) => {
+            let site = &found.site;
+            let waited = stay.wait(&site.name, &lane.gates, &site.flip).await;
+            waited.map_err(|_| found.page(Why::HoldOver))
+        }
+    }
+}
+
+impl Found {
+    /// Answers what never gets to an origin, whatever the gates say.
+    fn answers_itself(
+        &self,
+        client: &Client,
+        host: &str,
+        head: &RequestHead,
+    ) -> Option<(ResponseHead, Body)> {
+        if head.path() == health::PATH {
+            let (site, lane) = (&self.site.name, self.lane.as_deref());
+            return Some(health::answer(site, lane, self.generation));
+        }
+        let is_sent_on = self.site.redirect == Redirect::Https && !client.is_tls();
+        is_sent_on.then(|| redirect::to_https(host, head, self.https_port))
+    }
+
+    /// What users may do here: the stricter word of the site's and the part's.
+    fn access(&self) -> Access {
+        let gates = [
+            self.part.as_ref(),
+            self.lane.as_ref().map(|lane| &lane.gates),
+        ];
+        let words = gates.into_iter().flatten().map(|gates| gates.access());
+        words.max().unwrap_or(Access::Open)
+    }
+
+    /// Tells whether `access` lets a request through that it keeps others from: an operator's, or
+    /// one that writes where that is allowed while the rest may only be read.
+    fn way_through_access(&self, client: &Client, head: &RequestHead, kind: Kind) -> Pass {
+        let site = &self.site;
+        let address = client.address.ip().to_canonical();
+        let is_operator = site.maintenance.bypass.iter().any(|net| net.has(address));
+        let is_allowed =
+            kind == Kind::Write && site.writes_at(head.path()) && self.access() == Access::ReadOnly;
+        if is_operator || is_allowed {
+            Pass::default().through_access()
+        } else {
+            Pass::default()
+        }
+    }
+
+    fn part_lets_in(&self, kind: Kind, through: Pass) -> Result<(), Error> {
+        let Some(part) = &self.part else {
+            return Ok(());
+        };
+        if through == Pass::default() && part.forbids(kind) {
+            return Err(self.forbidden(part.access()));
+        }
+        Ok(())
+    }
+
+    /// Gets a request that is in also into the part of its site.
+    fn join_part(&self, kind: Kind, through: Pass, permit: Permit) -> Result<Permit, Error> {
+        let Some(part) = &self.part else {
+            return Ok(permit);
+        };
+        match part.enter(kind, through) {
+            Entry::Admitted(also) => Ok(permit.and(also)),
+            Entry::Shut | Entry::Held | Entry::Closed => Err(self.forbidden(part.access())),
+        }
+    }
+
+    /// Says that `access` keeps a request out.
+    fn forbidden(&self, access: Access) -> Error {
+        self.page(match access {
+            Access::ReadOnly => Why::WritingPaused,
+            // Opened again since: then nothing more than that can be said.
+            Access::Open | Access::Maintenance => Why::Maintenance,
+        })
+    }
+
+    pub(super) fn page(&self, why: Why) -> Error {
+        Error::Page {
+            site: Arc::clone(&self.site),
+            why,
+        }
+    }
+}
+
+/// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1), and so does
+/// one whose `Upgrade` is not passed on.
+fn kind(head: &RequestHead) -> Kind {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(&head.method);
+    if safe && forward::upgrade(head.version, &head.headers).is_none() {
+        Kind::Read
+    } else {
+        Kind::Write
+    }
+}
