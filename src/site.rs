@@ -45,6 +45,10 @@ name_type! {
     /// A named set of machines of a site, for example `live` or `backup`.
     SideName
 }
+name_type! {
+    /// Sites that are flipped together, as `routes.yaml` names them, for example `web`.
+    GroupName
+}
 
 /// Declares a counting newtype over `u64`.
 macro_rules! counter_type {

@@ -41,7 +41,8 @@ impl Diff {
             changed: Vec::new(),
             rest: old.dns != new.dns
                 || old.certs != new.certs
-                || old.default_site != new.default_site,
+                || old.default_site != new.default_site
+                || old.groups != new.groups,
             restart: restart(old, new, path, text),
         };
         if !Arc::ptr_eq(&old.words, &new.words) {

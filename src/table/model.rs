@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::site::{Access, DrainThen, During, SideName, SiteName};
+use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName};
 
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
@@ -27,6 +27,8 @@ pub struct Table {
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
     pub sites: Vec<Arc<Site>>,
+    /// The sites that are flipped together, in the order of the file; no group is empty.
+    pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Who answers for hosts that no site has.
     pub default_site: Option<SiteName>,
     /// The words that ask for a move or for other access, of each of the sites.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use pointsman::site::{Access, During, SideName, SiteName};
+use pointsman::site::{Access, During, GroupName, SideName, SiteName};
 use pointsman::table::{Diff, EditError, Table, active_word, splice_active};
 use proptest::prelude::*;
 
@@ -64,6 +64,8 @@ fn the_example_loads_without_a_mistake_or_a_warning() {
     assert_eq!(table.words[&ispot()].active, Some(SideName::new("live")));
     assert_eq!(table.words[&ispot()].access, Access::Open);
     assert_eq!(table.route("nowhere.example"), None);
+    let web = &table.groups[&GroupName::new("web")];
+    assert_eq!(*web, [ispot(), SiteName::new("megalab")]);
 }
 
 #[test]
@@ -300,6 +302,9 @@ fn a_diff_tells_words_from_the_rest_and_from_what_needs_a_restart() {
     assert_eq!((words.words.len(), words.rest), (1, false));
     let rest = diff(&small("live").replace("9102", "9202"));
     assert!(rest.rest && rest.words.is_empty() && rest.restart.is_empty());
+    let grouped = diff(&(small("live") + "groups: {web: [ispot, megalab]}\n"));
+    assert!(grouped.rest && grouped.words.is_empty() && grouped.restart.is_empty());
+    assert!(grouped.touched().is_empty(), "no site is touched");
     let renamed = diff(&small("live").replace("megalab", "lab"));
     assert_eq!(renamed.added, [SiteName::new("lab")]);
     assert_eq!(renamed.removed, [SiteName::new("megalab")]);

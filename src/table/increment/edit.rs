@@ -7,7 +7,7 @@ use crate::site::SiteName;
 
 use super::super::diagnostic::{Diagnostic, in_order};
 use super::super::model::{ReadFile, Table};
-use super::super::resolve;
+use super::super::resolve::{self, Elsewhere};
 use super::cut::{Cut, Kept};
 
 /// The difference of two texts, block by block.
@@ -131,13 +131,14 @@ pub(super) struct Small {
 }
 
 impl Small {
-    /// Loads some blocks of a text; `None` for a mistake, or when they are not these sites.
+    /// Loads some blocks of a text, with what is there besides: files, and the sites of the other
+    /// blocks. `None` for a mistake, or when they are not these sites.
     pub(super) fn load(
         text: &str,
         cut: &Cut,
         picked: &[usize],
         path: &Path,
-        files: &dyn ReadFile,
+        (files, elsewhere): (&dyn ReadFile, Elsewhere<'_>),
     ) -> Option<Self> {
         let first = cut.blocks.first()?;
         let mut small = text[..first.at].to_owned();
@@ -149,7 +150,7 @@ impl Small {
             line += block_text.matches('\n').count();
         }
         small.push_str(&text[cut.end..]);
-        let (table, readers) = resolve::load(path, &small, files).ok()?;
+        let (table, readers) = resolve::load(path, &small, files, elsewhere).ok()?;
         let has = |block: &usize| table.site(cut.name(text, *block)).is_some();
         let is_so = table.sites.len() == picked.len() && picked.iter().all(has);
         is_so.then_some(Self {

@@ -174,7 +174,7 @@ pub(super) fn load(
     {
         return Ok((table, Some(plain)));
     }
-    let (table, readers) = resolve::load(path, text, files)?;
+    let (table, readers) = resolve::load(path, text, files, &|_| false)?;
     let plain = cut.and_then(|cut| Plain::of(text, cut, &table, readers));
     Ok((table, plain))
 }
@@ -193,7 +193,10 @@ impl Last {
         if picked.len() > BLOCKS_MAX {
             return None;
         }
-        let small = Small::load(text, &edit.cut, &picked, path, files)?;
+        let stays = |name: &str| {
+            self.table.site(name).is_some() && !edit.gone.contains(&SiteName::new(name))
+        };
+        let small = Small::load(text, &edit.cut, &picked, path, (files, &stays))?;
         if !plain.are_free(&small.table, &edit.gone) {
             return None;
         }
@@ -316,6 +319,7 @@ fn merged(
         } else {
             Arc::new(Matcher::new(&sites).with_default(default))
         },
+        groups: Arc::clone(&table.groups),
         default_site,
         sites,
         words,

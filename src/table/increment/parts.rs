@@ -3,7 +3,7 @@
 //! A tree of 100,000 sites takes some hundred megabytes that are wanted once; small ones stay in
 //! the processor's caches, and their memory is used again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,9 +27,11 @@ pub(super) fn load(
     let (mut warnings, mut readers) = (Vec::new(), BTreeSet::new());
     let mut claims = HashMap::with_capacity(2 * count);
     let mut rest: Option<Table> = None;
+    let names: HashSet<&str> = (0..count).map(|block| cut.name(text, block)).collect();
+    let is_there = |name: &str| names.contains(name);
     for first in (0..count).step_by(part) {
-        let blocks = first..count.min(first + part);
-        let mut small = Small::load(text, &cut, &blocks.collect::<Vec<_>>(), path, files)?;
+        let blocks: Vec<_> = (first..count.min(first + part)).collect();
+        let mut small = Small::load(text, &cut, &blocks, path, (files, &is_there))?;
         warnings.extend(small.warnings(&cut)?);
         readers.append(&mut small.readers);
         let mut table = small.table;

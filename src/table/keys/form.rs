@@ -33,6 +33,7 @@ pub(super) const LABEL: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 
 pub(super) const A_ZONE: Form = form("<zone>", r"^[A-Za-z0-9._-]+$");
 pub(super) const A_SITE: Form = form("<site>", LABEL);
+pub(super) const A_GROUP: Form = form("<group>", LABEL);
 pub(super) const SITE_NAME: Form = form("name of a site", LABEL);
 pub(super) const A_SIDE: Form = form("<side>", LABEL);
 pub(super) const A_NAME: Form = form("<name>", r"^[A-Za-z0-9._-]+$");

@@ -1,6 +1,6 @@
 //! The file, `listen` and `dns`.
 
-use super::form::{A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, SITE_NAME, key};
+use super::form::{A_GROUP, A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, SITE_NAME, key};
 use super::site::SITE;
 use super::{Key, Need, Shape};
 
@@ -44,6 +44,18 @@ pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
         },
         Need::Required,
         "The sites, at least one.",
+    ),
+    key(
+        "groups",
+        Shape::Named {
+            name: &A_GROUP,
+            of: &Shape::List {
+                of: &Shape::Form(&SITE_NAME),
+                least: 1,
+            },
+        },
+        Need::LeftOut("no groups"),
+        "Sites that `pointsman flip --group` moves together, in one swap.",
     ),
     key(
         "default_site",

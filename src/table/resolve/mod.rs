@@ -6,12 +6,13 @@
 //! Nothing is read here but through the [`ReadFile`] passed in. Proved by `tests/it/mistakes.rs`.
 
 mod dns;
+mod groups;
 mod names;
 mod policy;
 mod site;
 mod tls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -33,19 +34,27 @@ struct Context<'c> {
     readers: BTreeSet<SiteName>,
     folder: &'c Path,
     files: &'c dyn ReadFile,
+    elsewhere: Elsewhere<'c>,
 }
 
+/// Tells whether a site is in a part of the table that is not in the text.
+pub(super) type Elsewhere<'e> = &'e dyn Fn(&str) -> bool;
+
 /// Loads a table from its text, and tells which sites name files; see [`Table::load`].
+///
+/// A text of a part of the sites may name those `elsewhere`, where a name is all that is wanted.
 pub(super) fn load(
     path: &Path,
     text: &str,
     files: &dyn ReadFile,
+    elsewhere: Elsewhere<'_>,
 ) -> Result<(Table, BTreeSet<SiteName>), Vec<Diagnostic>> {
     let mut context = Context {
         report: Report::new(path),
         readers: BTreeSet::new(),
         folder: path.parent().unwrap_or(Path::new("")),
         files,
+        elsewhere,
     };
     // Editors of other systems begin a file with a byte order mark; it is no part of the YAML.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -99,6 +108,10 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         listen: &listen,
     };
     let (sites, words) = site::all(context, &sites, around)?;
+    let groups = match fields.find(&mut context.report, "groups") {
+        Some(at) => groups::resolve(context, &at, &sites),
+        None => BTreeMap::new(),
+    };
     let default_site = fields.find(&mut context.report, "default_site");
     let default = default_site.and_then(|at| site::index(context, &at, &sites));
     Some(Table {
@@ -107,6 +120,7 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         certs,
         dns,
         matcher: Arc::new(Matcher::new(&sites).with_default(default)),
+        groups: Arc::new(groups),
         default_site: default.map(|index| sites[index].name.clone()),
         sites,
         words: Arc::new(words),

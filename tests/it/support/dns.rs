@@ -46,6 +46,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
         sites: Vec::new(),
         words: Arc::default(),
         matcher: Matcher::default().into(),
+        groups: Arc::default(),
         default_site: None,
         warnings: Vec::new(),
     }

@@ -88,6 +88,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         certs: PathBuf::new(),
         dns: Dns::default(),
         matcher: Matcher::new(&sites).into(),
+        groups: Arc::default(),
         default_site: None,
         warnings: Vec::new(),
         sites,
