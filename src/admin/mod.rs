@@ -21,6 +21,7 @@
 mod api;
 mod body;
 mod events;
+mod flips;
 mod health;
 mod page;
 mod peer;
@@ -29,7 +30,7 @@ mod scrape;
 mod server;
 mod view;
 
-pub use api::{FlipAsked, FlipBody, MoveBody};
+pub use flips::{FlipAsked, FlipBody, MoveBody};
 pub use problem::Problem;
 pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};
 pub use view::{FlipView, SiteView, StatusView};

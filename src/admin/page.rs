@@ -27,7 +27,11 @@ pub(super) async fn status_page(State(parts): State<Parts>) -> Response {
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         ),
     ];
-    (head, Html(render(&StatusView::of(&parts)))).into_response()
+    (
+        head,
+        Html(render(&StatusView::of(&parts.handle.status(), &parts))),
+    )
+        .into_response()
 }
 
 /// Writes the page.
@@ -244,6 +248,8 @@ impl std::fmt::Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::control::CertStatus;
     use crate::site::Generation;
@@ -255,6 +261,7 @@ mod tests {
             file: "routes.yaml".into(),
             file_problem: Some("<script>alert('1')</script> & more".into()),
             sites: Vec::new(),
+            groups: Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),
             certs: vec![CertStatus {

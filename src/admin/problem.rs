@@ -51,6 +51,9 @@ impl From<&FlipError> for Problem {
         let (status, code) = match error {
             FlipError::NoMoves => (StatusCode::UNPROCESSABLE_ENTITY, "no-moves"),
             FlipError::UnknownSite { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-site"),
+            FlipError::UnknownGroup { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-group"),
+            FlipError::GroupApart { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),
+            FlipError::GroupAlreadyThere { .. } => (StatusCode::CONFLICT, "already-there"),
             FlipError::Twice { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "site-named-twice"),
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),

@@ -1,11 +1,12 @@
 //! What the API says of sites and flips: the published status, and the counts at the gates.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::{CertStatus, FlipStatus, SiteStatus, Status, ZoneStatus};
-use crate::site::{Generation, SiteName};
+use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
 
 use super::Parts;
@@ -21,6 +22,9 @@ pub struct StatusView {
     pub file_problem: Option<String>,
     /// The sites in the order of their names.
     pub sites: Vec<SiteView>,
+    /// The sites that are flipped together.
+    #[serde(default)]
+    pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Flips, the newest first: all that run, and the last that ended.
     pub flips: Vec<Arc<FlipStatus>>,
     /// Serials by zone name.
@@ -57,9 +61,9 @@ pub struct FlipView {
 }
 
 impl StatusView {
-    /// Joins the status as last published with the counts of this instant.
-    pub(super) fn of(parts: &Parts) -> Self {
-        Self::join(&parts.handle.status(), &parts.switchboard.current())
+    /// Joins a published status with the counts of this instant.
+    pub(super) fn of(status: &Status, parts: &Parts) -> Self {
+        Self::join(status, &parts.switchboard.current())
     }
 
     fn join(status: &Status, snapshot: &Snapshot) -> Self {
@@ -69,6 +73,7 @@ impl StatusView {
             file: status.file.clone(),
             file_problem: status.file_problem.clone(),
             sites: sites.map(|site| SiteView::join(site, snapshot)).collect(),
+            groups: Arc::clone(&status.groups),
             flips: status.flips.clone(),
             zones: status.zones.clone(),
             certs: status.certs.clone(),

@@ -8,7 +8,7 @@ use crate::journal::SiteRecord;
 use crate::site::{SideName, SiteName, Via, Who};
 
 use super::actor::Actor;
-use super::handle::FlipRequest;
+use super::request::{FlipRequest, What};
 use super::words::{Ask, Doing, decide};
 
 impl Actor {
@@ -67,7 +67,7 @@ impl Actor {
             via: Via::File,
         };
         let request = FlipRequest {
-            moves,
+            what: What::Sites(moves),
             during: None,
             reason,
             who,

@@ -13,7 +13,8 @@ use crate::site::{DrainThen, During, FlipId, Move, SideName, SiteName};
 use crate::table::Site;
 
 use super::actor::Actor;
-use super::handle::{FlipError, FlipRequest};
+use super::handle::FlipError;
+use super::request::FlipRequest;
 use super::running::{Moving, Running};
 
 impl Actor {
@@ -68,13 +69,14 @@ impl Actor {
     }
 
     fn moves(&self, request: &FlipRequest) -> Result<Vec<Moving>, FlipError> {
-        if request.moves.is_empty() {
+        let steps = self.steps(&request.what)?;
+        if steps.is_empty() {
             return Err(FlipError::NoMoves);
         }
         let mut named = BTreeSet::new();
         let snapshot = self.board.current();
-        let mut moves = Vec::with_capacity(request.moves.len());
-        for (name, to) in &request.moves {
+        let mut moves = Vec::with_capacity(steps.len());
+        for (name, to) in &steps {
             let Some(view) = snapshot.site(name) else {
                 let known = list(self.table.sites.iter().map(|site| site.name.as_str()));
                 return Err(FlipError::UnknownSite {
@@ -175,6 +177,6 @@ fn during(moves: &[Moving]) -> During {
     sites.next().unwrap_or(During::Page)
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::site::{During, FlipId, SideName, SiteName, Who};
+use crate::site::{FlipId, GroupName, SideName, SiteName};
 
+use super::request::FlipRequest;
 use super::status::{FlipStatus, Status};
 
 /// A command to the actor.
@@ -15,19 +16,6 @@ pub(super) enum Command {
     Cancel(FlipId, oneshot::Sender<Result<(), CancelError>>),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
-}
-
-/// Asks for a flip.
-#[derive(Clone, Debug)]
-pub struct FlipRequest {
-    /// The sites to move, and where to; without a side: to the other one of exactly two.
-    pub moves: Vec<(SiteName, Option<SideName>)>,
-    /// What users get meanwhile; the site's own word when left out.
-    pub during: Option<During>,
-    /// Why, for the journal.
-    pub reason: Option<String>,
-    /// Who asks.
-    pub who: Who,
 }
 
 /// Why a flip was not even begun; the requester is at fault, unless said otherwise.
@@ -42,6 +30,14 @@ pub enum FlipError {
         /// What was asked for.
         site: SiteName,
         /// The sites there are.
+        known: String,
+    },
+    /// The table has no such group.
+    #[error("there is no group {group}; the table has: {known}")]
+    UnknownGroup {
+        /// What was asked for.
+        group: GroupName,
+        /// The groups there are.
         known: String,
     },
     /// The site is named twice.
@@ -74,6 +70,25 @@ pub enum FlipError {
         /// The site.
         site: SiteName,
         /// Its active side.
+        side: SideName,
+    },
+    /// The side was left out, and the sites of the group would change places.
+    #[error(
+        "the sites of group {group} are on different sides ({sides}): say with --to where all of \
+         them are to be"
+    )]
+    GroupApart {
+        /// The group.
+        group: GroupName,
+        /// Which site is where.
+        sides: String,
+    },
+    /// All sites of the group are already there.
+    #[error("every site of group {group} is on side {side} already")]
+    GroupAlreadyThere {
+        /// The group.
+        group: GroupName,
+        /// Their active side.
         side: SideName,
     },
     /// Another flip of this site runs.

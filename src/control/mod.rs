@@ -15,7 +15,7 @@
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
 //! A crash leaves the journal and perhaps a word that is still to be rewritten: [`Control::open`]
-//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `recovery`, `edits`, `reload`, `words`
+//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
 mod actor;
@@ -26,12 +26,14 @@ mod certs;
 mod confirm;
 mod drive;
 mod failpoint;
+mod group;
 mod handle;
 mod ledger;
 mod misfit;
 mod preflight;
 mod recover;
 mod reload;
+mod request;
 mod rewrite;
 mod running;
 mod show;
@@ -44,8 +46,9 @@ mod watch;
 mod words;
 
 pub use crate::site::{Outcome, Via, Who};
-pub use handle::{CancelError, FlipError, FlipRequest, Handle};
+pub use handle::{CancelError, FlipError, Handle};
 pub use reload::Disk;
+pub use request::{FlipRequest, What};
 pub use start::{Control, StartError};
 pub use status::{CertStatus, FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
 pub use watch::{Watch, watch};

@@ -71,6 +71,7 @@ impl Actor {
             file: self.file.display().to_string(),
             file_problem: self.file_problem.as_ref().map(ToString::to_string),
             sites,
+            groups: Arc::clone(&self.table.groups),
             flips: running.chain(self.recent.iter().cloned()).collect(),
             zones: self
                 .ledger

@@ -14,7 +14,7 @@ use crate::zone::Zones;
 use super::handle::Command;
 use super::{
     CancelError, FlipError, FlipRequest, FlipStatus, Handle, Outcome, PhaseEntry, SiteStatus,
-    Status, ZoneStatus,
+    Status, What, ZoneStatus,
 };
 
 /// The status of a table at its first start.
@@ -41,6 +41,7 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
             .map(Arc::new)
             .collect::<Vec<_>>()
             .into(),
+        groups: Arc::clone(&table.groups),
         flips: Vec::new(),
         zones: table
             .dns
@@ -110,8 +111,11 @@ fn begin(
     publish: &watch::Sender<Arc<Status>>,
 ) -> Result<FlipId, FlipError> {
     let mut status = Status::clone(&publish.borrow());
+    let What::Sites(steps) = &request.what else {
+        return Err(FlipError::NoMoves);
+    };
     let mut moves = Vec::new();
-    for (name, to) in &request.moves {
+    for (name, to) in steps {
         let site = sites(&mut status.sites).find(|site| site.name == *name);
         let Some(site) = site else {
             return Err(FlipError::UnknownSite {

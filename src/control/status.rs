@@ -1,12 +1,13 @@
 //! What the control plane shows of itself: plain values, published whole at each change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::site::{
-    Access, During, Epoch, FlipId, Generation, Move, Outcome, SideName, SiteName, Who,
+    Access, During, Epoch, FlipId, Generation, GroupName, Move, Outcome, SideName, SiteName, Who,
 };
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
@@ -21,6 +22,8 @@ pub struct Status {
     /// The sites in the order of their names; shared with the status before, where they are as
     /// they were.
     pub sites: Arc<Vec<Arc<SiteStatus>>>,
+    /// The sites that are flipped together.
+    pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Flips, the newest first: all that run, and the last that ended.
     pub flips: Vec<Arc<FlipStatus>>,
     /// Serials by zone name.
@@ -38,6 +41,7 @@ impl Status {
             file: String::new(),
             file_problem: None,
             sites: Arc::default(),
+            groups: Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),
             certs: Vec::new(),

@@ -17,6 +17,7 @@ mod ferret;
 mod flip_counts;
 mod flips;
 mod gate_loom;
+mod groups;
 mod h2;
 mod hold;
 mod hosts;

@@ -12,12 +12,13 @@
 //! A crash leaves nothing behind. Tests: `tests/it/cli.rs`.
 
 mod follow;
+mod plan;
 
 use std::path::Path;
 
 use crate::admin::{FlipAsked, FlipBody, MoveBody, Problem, StatusView};
 use crate::control::Outcome;
-use crate::site::{During, FlipId, SideName, SiteName};
+use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
@@ -32,12 +33,16 @@ use super::{Output, out, socket};
 #[command(
     after_help = "Examples:\n  pointsman flip ispot --to backup --reason \"disk failure\"\n  \
                         pointsman flip ispot megalab --during hold --yes\n  \
+                        pointsman flip --group web --to backup --reason \"disk failure\"\n  \
                         pointsman flip --cancel 7"
 )]
 pub(super) struct Args {
     /// The sites to move, in one swap
-    #[arg(value_name = "SITE", required_unless_present = "cancel")]
+    #[arg(value_name = "SITE", required_unless_present_any = ["cancel", "group"])]
     sites: Vec<String>,
+    /// The group of sites to move, in one swap; those that are there already stay
+    #[arg(long, value_name = "GROUP", conflicts_with = "sites")]
+    group: Option<String>,
     /// Where to; may be left out when a site has exactly two sides
     #[arg(long, value_name = "SIDE")]
     to: Option<String>,
@@ -51,7 +56,7 @@ pub(super) struct Args {
     #[arg(long)]
     yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "to", "reason", "during"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during"])]
     cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -89,56 +94,40 @@ async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskE
             Ok(status) => status,
             Err(error) => return Ok(Err(error)),
         };
-        out::complain(&plan(args, &status));
-        if confirm::ask(&args.sites.join(" "))? == Answer::Declined {
+        out::complain(&plan::plan(args, &status));
+        if confirm::ask(&named(args))? == Answer::Declined {
             out::complain("Nothing was done.");
             return Ok(Ok(Exit::Usage));
         }
     }
-    let asked: FlipAsked = match client.post("/api/v1/flips", &body(args)).await {
+    let body = body(args);
+    let asked = client.post("/api/v1/flips", &body).await;
+    let asked: FlipAsked = match asked {
         Ok(asked) => asked,
         Err(error) => return Ok(Err(error)),
     };
     Ok(Ok(follow::to_the_end(client, asked.id, args.output).await))
 }
 
+/// What the operator named, and has to type to confirm it.
+fn named(args: &Args) -> String {
+    args.group.clone().unwrap_or_else(|| args.sites.join(" "))
+}
+
 fn body(args: &Args) -> FlipBody {
     let to = args.to.as_deref().map(SideName::new);
+    let group = args.group.as_deref().map(GroupName::new);
     let moves = args.sites.iter().map(|site| MoveBody {
         site: SiteName::new(site),
         to: to.clone(),
     });
     FlipBody {
         moves: moves.collect(),
+        to: to.clone().filter(|_| group.is_some()),
+        group,
         during: args.during,
         reason: args.reason.clone(),
     }
-}
-
-/// What is about to happen, a line per site.
-fn plan(args: &Args, status: &StatusView) -> String {
-    let lines = args.sites.iter().map(|name| {
-        let site = status
-            .sites
-            .iter()
-            .map(|view| &view.status)
-            .find(|site| site.name.as_str() == name);
-        let Some(site) = site else {
-            return format!("{name}: the daemon has no such site");
-        };
-        let active = site.active.as_ref().map_or("?", SideName::as_str);
-        let other = site
-            .sides
-            .iter()
-            .find(|side| Some(*side) != site.active.as_ref());
-        let to = args
-            .to
-            .as_deref()
-            .or(other.map(SideName::as_str))
-            .unwrap_or("?");
-        format!("{name} ({}): {active} -> {to}", site.host)
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Says why nothing was begun, and picks the exit code.

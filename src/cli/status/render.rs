@@ -240,6 +240,7 @@ mod tests {
             file: "routes.yaml".into(),
             file_problem: None,
             sites,
+            groups: std::sync::Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),
             certs: Vec::new(),

@@ -1,5 +1,6 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
 
+pub(crate) mod api;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;

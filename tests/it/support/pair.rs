@@ -46,6 +46,38 @@ impl Pair {
         }
     }
 
+    /// Both sites as the group `web`.
+    pub(crate) fn grouped() -> Self {
+        let pair = Self::new();
+        let generation = pair.place.generation();
+        let text = pair.place.text() + "groups: {web: [ispot, megalab]}\n";
+        pair.place.replace(&text);
+        pair.place.until_generation(generation + 1);
+        pair
+    }
+
+    /// Runs `pointsman flip` to its end; its exit code and all that it said.
+    pub(crate) fn flip(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let done = self
+            .place
+            .pointsman(&[&["flip", "--yes"], arguments].concat());
+        let said = [done.stdout, done.stderr].concat();
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
+    /// The active sides and the epochs of both sites, in one value of the status.
+    pub(crate) fn positions(&self) -> [(String, u64); 2] {
+        let status = self.place.get("/api/v1/status", &[]).body;
+        [0, 1].map(|at| {
+            let site = &status["sites"][at];
+            let active = site["active"].as_str().unwrap_or("?").to_owned();
+            (active, site["epoch"].as_u64().unwrap())
+        })
+    }
+
     /// The status of a site; null when there is none of that name.
     pub(crate) fn site(&self, name: &str) -> Value {
         let status = until("a status", || self.place.status_json());

@@ -1,0 +1,129 @@
+//! The part of the API that changes something: a flip begun, or cancelled.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{FlipRequest, What};
+use crate::site::{During, FlipId, GroupName, SideName, SiteName};
+
+use super::Parts;
+use super::peer::{Peer, who};
+use super::problem::Problem;
+
+/// `POST /api/v1/flips`: what to move, some sites or a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlipBody {
+    /// The sites to move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MoveBody>,
+    /// The group to move, in the place of `moves`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
+    /// Where the group is to be; may be left out when all of it is on the same one of two sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<SideName>,
+    /// What users get meanwhile; the site's own word when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<During>,
+    /// Why, for the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One site to move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveBody {
+    /// The site.
+    pub site: SiteName,
+    /// Where to; may be left out when the site has exactly two sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<SideName>,
+}
+
+/// The answer to `POST /api/v1/flips`: the flip has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlipAsked {
+    /// Its number.
+    pub id: FlipId,
+}
+
+impl FlipBody {
+    fn what(&mut self) -> Result<What, Problem> {
+        let moves = std::mem::take(&mut self.moves);
+        let wrong = |detail| {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            Err(Problem::new(status, "moves-or-group", detail))
+        };
+        match (self.group.take(), self.to.take()) {
+            (Some(group), to) if moves.is_empty() => Ok(What::Group(group, to)),
+            (Some(_), _) => wrong("name the sites in `moves` or a `group`, not both"),
+            (None, Some(_)) => wrong("`to` belongs beside a `group`, or into each of the `moves`"),
+            (None, None) if moves.is_empty() => wrong("name the sites in `moves`, or a `group`"),
+            (None, None) => {
+                let steps = moves.into_iter().map(|step| (step.site, step.to));
+                Ok(What::Sites(steps.collect()))
+            }
+        }
+    }
+}
+
+/// Begins a flip.
+pub(super) async fn begin(
+    State(parts): State<Parts>,
+    Extension(peer): Extension<Peer>,
+    body: Result<Json<FlipBody>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let uid = writer(peer)?;
+    let Json(mut body) =
+        body.map_err(|refused| Problem::new(refused.status(), "bad-body", &refused.body_text()))?;
+    let request = FlipRequest {
+        what: body.what()?,
+        during: body.during,
+        reason: body.reason,
+        who: who(uid).await,
+    };
+    let begun = parts.handle.flip(request).await;
+    let id = begun.map_err(|error| Problem::from(&error))?;
+    let location = [(header::LOCATION, format!("/api/v1/flips/{id}"))];
+    Ok((StatusCode::ACCEPTED, location, Json(FlipAsked { id })).into_response())
+}
+
+/// Cancels a flip.
+pub(super) async fn cancel(
+    State(parts): State<Parts>,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    writer(peer)?;
+    let id = flip_id(&id)?;
+    let cancelled = parts.handle.cancel(id).await;
+    cancelled.map_err(|error| Problem::from(&error))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Tells who may write: those whom the kernel vouches for.
+fn writer(peer: Peer) -> Result<u32, Problem> {
+    match peer {
+        Peer::Socket { uid } => Ok(uid),
+        Peer::Tcp => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "read-only-listener",
+            "this listener is read-only: ask over the unix socket, as `pointsman flip` does on the \
+             machine of the daemon",
+        )),
+    }
+}
+
+/// Reads the number of a flip in a path.
+pub(super) fn flip_id(text: &str) -> Result<FlipId, Problem> {
+    text.parse().map(FlipId).map_err(|_| {
+        let detail = "a flip is named by its number, as `pointsman status` shows it";
+        Problem::new(StatusCode::NOT_FOUND, "unknown-flip", detail)
+    })
+}

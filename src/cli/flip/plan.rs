@@ -1,0 +1,50 @@
+//! What is about to happen, as it is shown before it is confirmed.
+
+use crate::admin::StatusView;
+use crate::control::SiteStatus;
+use crate::site::{GroupName, SideName};
+
+use super::Args;
+
+/// Shows what is about to happen, a line per site.
+pub(super) fn plan(args: &Args, status: &StatusView) -> String {
+    let Some(group) = &args.group else {
+        let sites = args.sites.iter().map(String::as_str);
+        return lines(sites.map(|name| line(name, args, status)));
+    };
+    let Some(members) = status.groups.get(&GroupName::new(group)) else {
+        return format!("{group}: the daemon has no such group");
+    };
+    let members = members.iter().map(|site| site.as_str());
+    lines(members.map(|name| line(name, args, status)))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn line(name: &str, args: &Args, status: &StatusView) -> String {
+    let mut sites = status.sites.iter().map(|view| &view.status);
+    let Some(site) = sites.find(|site| site.name.as_str() == name) else {
+        return format!("{name}: the daemon has no such site");
+    };
+    let active = site.active.as_ref().map_or("?", SideName::as_str);
+    let to = args.to.as_deref().unwrap_or_else(|| other_side(site));
+    // The daemon leaves a site of a group where it is; it refuses to move one that was named.
+    if args.group.is_some() && to == active {
+        return format!("{name} ({}): stays on {active}", site.host);
+    }
+    format!("{name} ({}): {active} -> {to}", site.host)
+}
+
+/// Shows the side that is meant when none is named.
+fn other_side(site: &SiteStatus) -> &str {
+    let mut others = site
+        .sides
+        .iter()
+        .filter(|side| Some(*side) != site.active.as_ref());
+    match (others.next(), others.next()) {
+        (Some(other), None) => other.as_str(),
+        (None, _) | (_, Some(_)) => "?",
+    }
+}
