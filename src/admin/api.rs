@@ -1,15 +1,16 @@
 //! The API under `/api/v1`: status, sites and flips.
 
 use axum::extract::{DefaultBodyLimit, Extension, Path, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::watch;
 
+use super::conditional::document;
 use super::flips::flip_id;
 use super::problem::Problem;
-use super::view::{FlipView, SiteView, StatusView};
+use super::view::{FlipView, StatusView};
 use super::{Parts, events, flips as changing, health, page, scrape};
 
 /// The largest request body: a flip of every site of a big table is far below.
@@ -37,12 +38,18 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
 #[derive(Clone, Debug)]
 struct Stopping(watch::Receiver<bool>);
 
-async fn status(State(parts): State<Parts>) -> Json<StatusView> {
-    Json(StatusView::of(&parts.handle.status(), &parts))
+async fn status(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+    let status = parts.handle.status();
+    document(&headers, &status.version, || {
+        StatusView::of(&status, &parts)
+    })
 }
 
-async fn sites(State(parts): State<Parts>) -> Json<Vec<SiteView>> {
-    Json(StatusView::of(&parts.handle.status(), &parts).sites)
+async fn sites(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+    let status = parts.handle.status();
+    document(&headers, &status.version, || {
+        StatusView::of(&status, &parts).sites
+    })
 }
 
 async fn flips(State(parts): State<Parts>) -> Response {
@@ -51,12 +58,14 @@ async fn flips(State(parts): State<Parts>) -> Response {
 
 async fn one_flip(
     State(parts): State<Parts>,
+    headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<Json<FlipView>, Problem> {
+) -> Result<Response, Problem> {
     let id = flip_id(&id)?;
     let flip = parts.handle.flip_status(id);
     let flip = flip.ok_or_else(|| Problem::no_such_flip(id))?;
-    Ok(Json(FlipView::of(&flip, &parts.switchboard)))
+    let make = || FlipView::of(&flip, &parts.switchboard);
+    Ok(document(&headers, &flip.version(), make))
 }
 
 async fn flip_events(

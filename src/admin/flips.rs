@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::control::{FlipRequest, What};
 use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
 use super::Parts;
+use super::conditional;
 use super::peer::{Peer, who};
 use super::problem::Problem;
 
@@ -77,6 +78,7 @@ impl FlipBody {
 pub(super) async fn begin(
     State(parts): State<Parts>,
     Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     body: Result<Json<FlipBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let uid = writer(peer)?;
@@ -86,6 +88,8 @@ pub(super) async fn begin(
         what: body.what()?,
         during: body.during,
         reason: body.reason,
+        expected: conditional::expected(&headers)?,
+        key: conditional::request_key(&headers)?,
         who: who(uid).await,
     };
     let begun = parts.handle.flip(request).await;
@@ -98,11 +102,13 @@ pub(super) async fn begin(
 pub(super) async fn cancel(
     State(parts): State<Parts>,
     Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     writer(peer)?;
     let id = flip_id(&id)?;
-    let cancelled = parts.handle.cancel(id).await;
+    let expected = conditional::expected(&headers)?;
+    let cancelled = parts.handle.cancel(id, expected).await;
     cancelled.map_err(|error| Problem::from(&error))?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Invariants: the TCP listener changes nothing; every error is a problem document made in
-//! `problem`; at most [`CONNECTIONS_MAX`] connections, each with a deadline for its request head
+//! `problem`; what is changed is changed as its asker saw it, which the control plane looks at and
+//! not this side; at most [`CONNECTIONS_MAX`] connections, each with a deadline for its request head
 //! and a limit for its body; an event stream ends with its flip, with the server, or after an hour.
 //!
 //! A crash leaves a stale `admin.sock` behind, which the next start replaces. Tests: the ends of
@@ -20,6 +21,7 @@
 
 mod api;
 mod body;
+mod conditional;
 mod events;
 mod flips;
 mod health;

@@ -54,6 +54,9 @@ impl From<&FlipError> for Problem {
             FlipError::UnknownGroup { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-group"),
             FlipError::GroupApart { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),
             FlipError::GroupAlreadyThere { .. } => (StatusCode::CONFLICT, "already-there"),
+            // RFC 9110 §15.5.13.
+            FlipError::Changed => (StatusCode::PRECONDITION_FAILED, "state-changed"),
+            FlipError::KeyReused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
             FlipError::Twice { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "site-named-twice"),
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),
@@ -70,6 +73,7 @@ impl From<&CancelError> for Problem {
     fn from(error: &CancelError) -> Self {
         let (status, code) = match error {
             CancelError::NotRunning(_) => (StatusCode::NOT_FOUND, "unknown-flip"),
+            CancelError::Changed(_) => (StatusCode::PRECONDITION_FAILED, "state-changed"),
             CancelError::TooLate(..) => (StatusCode::CONFLICT, "too-late"),
             CancelError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -70,10 +70,22 @@ impl Client {
     /// # Errors
     /// See [`AskError`].
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        self.ask(Method::GET, path, Bytes::new()).await
+        self.get_with_tag(path).await.map(|(document, _)| document)
     }
 
-    /// Posts a document and reads the answer.
+    /// Gets a document with its entity tag, if it has one.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn get_with_tag<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(T, Option<HeaderValue>), AskError> {
+        self.ask(self.request(Method::GET, path, Bytes::new())?)
+            .await
+    }
+
+    /// Posts a document and reads the answer; a tag is that of what the document was made from.
     ///
     /// # Errors
     /// See [`AskError`].
@@ -81,9 +93,14 @@ impl Client {
         &self,
         path: &str,
         document: &impl Serialize,
+        seen: Option<&HeaderValue>,
     ) -> Result<T, AskError> {
         let document = serde_json::to_vec(document).map_err(|error| self.broken_off(&error))?;
-        self.ask(Method::POST, path, document.into()).await
+        let mut asked = self.request(Method::POST, path, document.into())?;
+        if let Some(seen) = seen {
+            asked.headers_mut().insert(header::IF_MATCH, seen.clone());
+        }
+        self.ask(asked).await.map(|(answer, _)| answer)
     }
 
     /// Deletes a thing; what is answered is of no interest.
@@ -92,7 +109,8 @@ impl Client {
     /// See [`AskError`].
     pub(super) async fn delete(&self, path: &str) -> Result<(), AskError> {
         let done = async {
-            let answer = self.send(Method::DELETE, path, Bytes::new()).await?;
+            let asked = self.request(Method::DELETE, path, Bytes::new())?;
+            let answer = self.send(asked).await?;
             self.whole(answer).await
         };
         self.in_time(done).await.map(drop)
@@ -104,7 +122,8 @@ impl Client {
     /// See [`AskError`].
     pub(super) async fn events(&self, path: &str) -> Result<Events, AskError> {
         let opened = async {
-            let answer = self.send(Method::GET, path, Bytes::new()).await?;
+            let asked = self.request(Method::GET, path, Bytes::new())?;
+            let answer = self.send(asked).await?;
             if answer.status() == StatusCode::OK {
                 return Ok(answer.into_body());
             }
@@ -119,23 +138,37 @@ impl Client {
 
     async fn ask<T: DeserializeOwned>(
         &self,
-        method: Method,
-        path: &str,
-        document: Bytes,
-    ) -> Result<T, AskError> {
+        asked: Request<Full<Bytes>>,
+    ) -> Result<(T, Option<HeaderValue>), AskError> {
         let done = async {
-            let answer = self.send(method, path, document).await?;
+            let answer = self.send(asked).await?;
+            let tag = answer.headers().get(header::ETAG).cloned();
             let body = self.whole(answer).await?;
-            serde_json::from_slice(&body).map_err(|error| self.broken_off(&error))
+            let document =
+                serde_json::from_slice(&body).map_err(|error| self.broken_off(&error))?;
+            Ok((document, tag))
         };
         self.in_time(done).await
     }
 
-    async fn send(
+    fn request(
         &self,
         method: Method,
         path: &str,
         document: Bytes,
+    ) -> Result<Request<Full<Bytes>>, AskError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "pointsman")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(document));
+        request.map_err(|error| self.broken_off(&error))
+    }
+
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
     ) -> Result<http::Response<Incoming>, AskError> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|source| AskError::Unreachable {
@@ -147,13 +180,6 @@ impl Client {
         // It ends with the request's body and response, which this process waits for; and what
         // goes wrong with it is reported there.
         tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "pointsman")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(document))
-            .map_err(|error| self.broken_off(&error))?;
         let answer = sender.send_request(request).await;
         answer.map_err(|error| self.broken_off(&error))
     }

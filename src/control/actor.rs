@@ -22,9 +22,12 @@ use super::background;
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
+use super::repeats::Repeats;
+use super::request::Expected;
 use super::running::Running;
 use super::show::Shown;
 use super::status::{FlipStatus, Status};
+use super::version::Versions;
 
 /// How long running flips may take to go back, or forward, when the daemon stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -77,6 +80,9 @@ pub(super) struct Actor {
     /// A flip has ended: what waited in the file for that is to be looked at.
     pub(super) look_again: bool,
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
+    /// Requests that may be sent again.
+    pub(super) repeats: Repeats,
+    pub(super) versions: Versions,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
     /// Moments are counted from here.
@@ -152,8 +158,8 @@ impl Actor {
             Command::Flip(request, reply) => {
                 let _ = reply.send(self.begin_flip(&request));
             }
-            Command::Cancel(flip, reply) => {
-                let _ = reply.send(self.cancel(flip, "cancelled by an operator"));
+            Command::Cancel(flip, expected, reply) => {
+                let _ = reply.send(self.cancel_as_seen(flip, &expected));
             }
             Command::Reload(reply) => {
                 self.reload();
@@ -179,6 +185,18 @@ impl Actor {
                 self.feed(flip, Input::Timer { writes_in_flight });
             }
         }
+    }
+
+    /// Calls a flip off for an operator, if it is as he saw it.
+    fn cancel_as_seen(&mut self, flip: FlipId, expected: &Expected) -> Result<(), CancelError> {
+        if let Some(running) = self.flips.get(&flip)
+            // One that cannot be cancelled at all says so instead (RFC 9110 §13.2.1).
+            && running.flip.is_cancellable()
+            && !expected.is_met_by(&running.status().version())
+        {
+            return Err(CancelError::Changed(flip));
+        }
+        self.cancel(flip, "cancelled by an operator")
     }
 
     /// Calls a flip off.

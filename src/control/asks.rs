@@ -8,7 +8,7 @@ use crate::journal::SiteRecord;
 use crate::site::{SideName, SiteName, Via, Who};
 
 use super::actor::Actor;
-use super::request::{FlipRequest, What};
+use super::request::{Expected, FlipRequest, What};
 use super::words::{Ask, Doing, decide};
 
 impl Actor {
@@ -71,6 +71,8 @@ impl Actor {
             during: None,
             reason,
             who,
+            expected: Expected::Anything,
+            key: None,
         };
         if let Err(why) = self.begin(&request, words.clone()) {
             for (site, word) in words {

@@ -19,8 +19,20 @@ use super::running::{Moving, Running};
 
 impl Actor {
     /// Begins a flip that was asked for over the socket.
+    ///
+    /// Looking at what the asker saw and beginning are one step of the actor: of two who saw the
+    /// same, one begins.
     pub(super) fn begin_flip(&mut self, request: &FlipRequest) -> Result<FlipId, FlipError> {
-        self.begin(request, Vec::new())
+        // First, as what a repeat has changed is no reason to refuse it.
+        if let Some(answered) = self.repeats.find(request) {
+            return answered;
+        }
+        if !request.expected.is_met_by(&self.status.borrow().version) {
+            return Err(FlipError::Changed);
+        }
+        let id = self.begin(request, Vec::new())?;
+        self.repeats.keep(request, id);
+        Ok(id)
     }
 
     /// Begins a flip; `words` are those of the file that ask for it.

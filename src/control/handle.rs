@@ -6,14 +6,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
-use super::request::FlipRequest;
+use super::request::{Expected, FlipRequest};
 use super::status::{FlipStatus, Status};
 
 /// A command to the actor.
 #[derive(Debug)]
 pub(super) enum Command {
     Flip(FlipRequest, oneshot::Sender<Result<FlipId, FlipError>>),
-    Cancel(FlipId, oneshot::Sender<Result<(), CancelError>>),
+    Cancel(FlipId, Expected, oneshot::Sender<Result<(), CancelError>>),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -99,6 +99,15 @@ pub enum FlipError {
         /// The flip that runs.
         flip: FlipId,
     },
+    /// What the requester looked at is not what is.
+    #[error("the sites have changed since: look again with `pointsman status`, then repeat it")]
+    Changed,
+    /// The requester gave the name of one request to another.
+    #[error("this key belongs to another request, which began flip {flip}: take a new key")]
+    KeyReused {
+        /// The flip that was begun.
+        flip: FlipId,
+    },
     /// Nobody knows which side is active; the daemon's journal is at fault.
     #[error("the active side of {site} is in doubt: {why}")]
     InDoubt {
@@ -121,6 +130,9 @@ pub enum CancelError {
     /// It is past the point of no return, or on its way back already.
     #[error("flip {0} can no longer be cancelled: it is {1}; wait for its end")]
     TooLate(FlipId, &'static str),
+    /// It is not as the requester saw it.
+    #[error("flip {0} has gone on since: look at it again, then repeat it")]
+    Changed(FlipId),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
@@ -145,13 +157,16 @@ impl Handle {
         answer.await.unwrap_or(Err(FlipError::Stopping))
     }
 
-    /// Cancels a flip that is not committed yet.
+    /// Cancels a flip that is not committed yet, if its version is as expected.
     ///
     /// # Errors
     /// See [`CancelError`].
-    pub async fn cancel(&self, flip: FlipId) -> Result<(), CancelError> {
+    pub async fn cancel(&self, flip: FlipId, expected: Expected) -> Result<(), CancelError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Cancel(flip, reply)).await;
+        let sent = self
+            .commands
+            .send(Command::Cancel(flip, expected, reply))
+            .await;
         sent.map_err(|_| CancelError::Stopping)?;
         answer.await.unwrap_or(Err(CancelError::Stopping))
     }

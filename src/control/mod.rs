@@ -15,7 +15,7 @@
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
 //! A crash leaves the journal and perhaps a word that is still to be rewritten: [`Control::open`]
-//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `recovery`, `edits`, `reload`, `words`
+//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
 mod actor;
@@ -33,6 +33,7 @@ mod misfit;
 mod preflight;
 mod recover;
 mod reload;
+mod repeats;
 mod request;
 mod rewrite;
 mod running;
@@ -42,13 +43,14 @@ pub(crate) mod standin;
 mod start;
 mod status;
 mod steps;
+mod version;
 mod watch;
 mod words;
 
 pub use crate::site::{Outcome, Via, Who};
 pub use handle::{CancelError, FlipError, Handle};
 pub use reload::Disk;
-pub use request::{FlipRequest, What};
+pub use request::{Expected, FlipRequest, RequestKey, What};
 pub use start::{Control, StartError};
 pub use status::{CertStatus, FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
 pub use watch::{Watch, watch};

@@ -66,7 +66,9 @@ impl Actor {
             .values()
             .rev()
             .map(|flip| Arc::new(flip.status()));
-        let status = Status {
+        let before = Arc::clone(&self.status.borrow());
+        let mut status = Status {
+            version: before.version.clone(),
             generation: self.generation,
             file: self.file.display().to_string(),
             file_problem: self.file_problem.as_ref().map(ToString::to_string),
@@ -84,6 +86,9 @@ impl Actor {
                 .collect(),
             certs: self.certificates(),
         };
+        if status.shows_other_than(&before) {
+            status.version = self.versions.next();
+        }
         self.status.send_replace(Arc::new(status));
     }
 

@@ -20,6 +20,7 @@ use super::{
 /// The status of a table at its first start.
 pub(crate) fn status(table: &Table, file: &Path) -> Status {
     Status {
+        version: "first".into(),
         generation: Generation(1),
         file: file.display().to_string(),
         file_problem: None,
@@ -81,7 +82,7 @@ pub(crate) fn handle(status: Status) -> Handle {
                         play(FlipId(id), &publish).await;
                     }
                 }
-                Command::Cancel(id, reply) => {
+                Command::Cancel(id, _, reply) => {
                     let _ = reply.send(Err(CancelError::NotRunning(id)));
                 }
                 Command::Reload(reply) => {

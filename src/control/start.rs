@@ -21,7 +21,9 @@ use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
+use super::repeats::Repeats;
 use super::status::Status;
+use super::version::Versions;
 use super::watch::{Watch, watch};
 use super::{misfit, recover};
 
@@ -127,6 +129,8 @@ impl Control {
             shown: None,
             look_again: false,
             recent: past.recent,
+            repeats: Repeats::default(),
+            versions: Versions::new(),
             status,
             events,
             started: Instant::now(),

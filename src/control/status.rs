@@ -13,6 +13,9 @@ use crate::site::{
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Another one after each change of what is shown here, apart from the phases of a running
+    /// flip; see [`FlipStatus::version`].
+    pub version: String,
     /// Counts the loaded tables.
     pub generation: Generation,
     /// Where the table was read from.
@@ -37,6 +40,7 @@ impl Status {
     /// Shows nothing; what is there before the actor has looked around.
     pub(super) fn empty() -> Self {
         Self {
+            version: String::new(),
             generation: Generation(0),
             file: String::new(),
             file_problem: None,

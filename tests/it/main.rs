@@ -32,6 +32,7 @@ mod proxy_gates;
 mod read_only;
 mod recovery;
 mod reload;
+mod requests;
 mod resumption;
 mod sharing;
 mod support;

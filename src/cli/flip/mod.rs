@@ -28,7 +28,8 @@ use super::{Output, out, socket};
 /// Move sites to another side, and follow the move to its end.
 ///
 /// Exit code 0: settled; 2: wrong arguments; 3: refused, or taken back before anyone waited; 4:
-/// taken back; 5: another flip runs; 7: the daemon does not answer; 8: moved, not confirmed.
+/// taken back; 5: another flip runs, or the sites have changed since they were shown; 7: the daemon
+/// does not answer; 8: moved, not confirmed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  pointsman flip ispot --to backup --reason \"disk failure\"\n  \
@@ -89,9 +90,11 @@ async fn cancel(client: &Client, id: FlipId) -> Result<Exit, AskError> {
 
 /// Asks, begins and follows.
 async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskError>> {
+    let mut seen = None;
     if !args.yes {
-        let status: StatusView = match client.get("/api/v1/status").await {
-            Ok(status) => status,
+        let looked = client.get_with_tag("/api/v1/status").await;
+        let (status, tag): (StatusView, _) = match looked {
+            Ok(looked) => looked,
             Err(error) => return Ok(Err(error)),
         };
         out::complain(&plan::plan(args, &status));
@@ -99,9 +102,11 @@ async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskE
             out::complain("Nothing was done.");
             return Ok(Ok(Exit::Usage));
         }
+        // What is confirmed is what was shown: the daemon refuses if it has changed meanwhile.
+        seen = tag;
     }
     let body = body(args);
-    let asked = client.post("/api/v1/flips", &body).await;
+    let asked = client.post("/api/v1/flips", &body, seen.as_ref()).await;
     let asked: FlipAsked = match asked {
         Ok(asked) => asked,
         Err(error) => return Ok(Err(error)),
@@ -143,7 +148,7 @@ fn exit_of(problem: &Problem) -> Exit {
     match (problem.code.as_str(), problem.status) {
         ("already-there" | "in-doubt", _) => Exit::of(Outcome::Refused),
         ("stopping", _) => Exit::Unreachable,
-        (_, 409) => Exit::Conflict,
+        (_, 409 | 412) => Exit::Conflict,
         (_, 400..=499) => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -166,6 +171,7 @@ mod tests {
     #[test]
     fn each_refusal_has_the_exit_code_of_the_contract() {
         assert_eq!(exit_of(&problem("flip-in-progress", 409)).code(), 5);
+        assert_eq!(exit_of(&problem("state-changed", 412)).code(), 5);
         assert_eq!(exit_of(&problem("unknown-site", 422)).code(), 2);
         assert_eq!(exit_of(&problem("already-there", 409)).code(), 3);
         assert_eq!(exit_of(&problem("stopping", 503)).code(), 7);
