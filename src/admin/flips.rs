@@ -114,7 +114,7 @@ pub(super) async fn cancel(
 }
 
 /// Tells who may write: those whom the kernel vouches for.
-fn writer(peer: Peer) -> Result<u32, Problem> {
+pub(super) fn writer(peer: Peer) -> Result<u32, Problem> {
     match peer {
         Peer::Socket { uid } => Ok(uid),
         Peer::Tcp => Err(Problem::new(

@@ -19,6 +19,7 @@
 //! A crash leaves a stale `admin.sock` behind, which the next start replaces. Tests: the ends of
 //! `problem.rs`, `page.rs` and `scrape.rs`, and `server/tests.rs`, which talks to both listeners.
 
+mod access;
 mod api;
 mod body;
 mod conditional;
@@ -32,6 +33,7 @@ mod scrape;
 mod server;
 mod view;
 
+pub use access::{AccessBody, AccessChanged};
 pub use flips::{FlipAsked, FlipBody, MoveBody};
 pub use problem::Problem;
 pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};

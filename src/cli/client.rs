@@ -19,6 +19,9 @@ use crate::admin::Problem;
 /// How long the daemon may take to answer; it answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The longest drain that a site may have is an hour.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(3_700);
+
 /// The largest answer that is read: the status of a very large table is a few megabytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -103,6 +106,21 @@ impl Client {
         self.ask(asked).await.map(|(answer, _)| answer)
     }
 
+    /// Puts a document, which may take as long as the daemon drains a site, and reads the answer.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn put_and_wait<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, AskError> {
+        let document = serde_json::to_vec(document).map_err(|error| self.broken_off(&error))?;
+        let asked = self.request(Method::PUT, path, document.into())?;
+        let answered = self.ask_within(DRAIN_DEADLINE, asked).await;
+        answered.map(|(answer, _)| answer)
+    }
+
     /// Deletes a thing; what is answered is of no interest.
     ///
     /// # Errors
@@ -140,6 +158,14 @@ impl Client {
         &self,
         asked: Request<Full<Bytes>>,
     ) -> Result<(T, Option<HeaderValue>), AskError> {
+        self.ask_within(DEADLINE, asked).await
+    }
+
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        within: Duration,
+        asked: Request<Full<Bytes>>,
+    ) -> Result<(T, Option<HeaderValue>), AskError> {
         let done = async {
             let answer = self.send(asked).await?;
             let tag = answer.headers().get(header::ETAG).cloned();
@@ -148,7 +174,7 @@ impl Client {
                 serde_json::from_slice(&body).map_err(|error| self.broken_off(&error))?;
             Ok((document, tag))
         };
-        self.in_time(done).await
+        self.within(within, done).await
     }
 
     fn request(
@@ -207,9 +233,17 @@ impl Client {
         &self,
         asked: impl Future<Output = Result<T, AskError>>,
     ) -> Result<T, AskError> {
-        let answered = tokio::time::timeout(DEADLINE, asked).await;
+        self.within(DEADLINE, asked).await
+    }
+
+    async fn within<T>(
+        &self,
+        within: Duration,
+        asked: impl Future<Output = Result<T, AskError>>,
+    ) -> Result<T, AskError> {
+        let answered = tokio::time::timeout(within, asked).await;
         answered.unwrap_or_else(|_| {
-            let seconds = DEADLINE.as_secs();
+            let seconds = within.as_secs();
             Err(self.broken_off(&format!("no answer in {seconds} s")))
         })
     }

@@ -17,6 +17,7 @@
 //! A crash leaves nothing behind: the flip is the daemon's, and goes on without its reader.
 //! Tests: `tests/it/cli.rs`, and the ends of the files that make text.
 
+mod access;
 mod check;
 mod client;
 mod clock;
@@ -58,6 +59,7 @@ enum Verb {
     Check(check::Args),
     Status(status::Args),
     Flip(flip::Args),
+    Access(access::Args),
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
                 Verb::Check(args) => Ok(check::check(&args)),
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
+                Verb::Access(args) => access::access(&args, cli.socket.as_deref()).await,
                 Verb::Demo(args) => demo::demo(args).await,
                 Verb::Schema(args) => Ok(schema::schema(&args)),
                 Verb::Completions(args) => Ok(completions::completions(&args, Cli::command())),

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::certs::Store;
 use crate::flip::{Input, Moment};
+use crate::journal::Place;
 use crate::site::{FlipId, Generation, SideName, SiteName};
 use crate::switchboard::{Lane, Publication, Snapshot, Switchboard};
 use crate::table::{Loader, Table, Words};
@@ -71,6 +73,8 @@ pub(super) struct Actor {
     pub(super) rewritten: BTreeMap<SiteName, SideName>,
     /// The closed lanes of removed sites that have something in flight.
     pub(super) leaving: BTreeMap<SiteName, Arc<Lane>>,
+    /// What sees to it that what the access of a place forbids ends.
+    pub(super) clearing: BTreeMap<Place, AbortHandle>,
     /// Snapshots that were replaced, and that a request may still look at.
     pub(super) retired: Vec<Arc<Snapshot>>,
     /// The words that the file has been asked for, when that is over.
@@ -161,6 +165,7 @@ impl Actor {
             Command::Cancel(flip, expected, reply) => {
                 let _ = reply.send(self.cancel_as_seen(flip, &expected));
             }
+            Command::Access(request, reply) => self.change_access(request, reply),
             Command::Reload(reply) => {
                 self.reload();
                 self.reload_certificates();

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
+use super::access::{AccessError, AccessRequest, Cleared};
 use super::request::{Expected, FlipRequest};
 use super::status::{FlipStatus, Status};
 
@@ -14,6 +15,7 @@ use super::status::{FlipStatus, Status};
 pub(super) enum Command {
     Flip(FlipRequest, oneshot::Sender<Result<FlipId, FlipError>>),
     Cancel(FlipId, Expected, oneshot::Sender<Result<(), CancelError>>),
+    Access(AccessRequest, oneshot::Sender<Result<Cleared, AccessError>>),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -169,6 +171,19 @@ impl Handle {
             .await;
         sent.map_err(|_| CancelError::Stopping)?;
         answer.await.unwrap_or(Err(CancelError::Stopping))
+    }
+
+    /// Changes what users may do with a site or a part of it; returns when what that forbids has
+    /// ended.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn access(&self, request: AccessRequest) -> Result<Cleared, AccessError> {
+        let place = request.place.clone();
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Access(request, reply)).await;
+        sent.map_err(|_| AccessError::Stopping)?;
+        answer.await.unwrap_or(Err(AccessError::Superseded(place)))
     }
 
     /// Reads the file again, as SIGHUP does, and returns when it is served or refused.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::journal::{Journal, SiteAdoption, SiteRecord, ZoneRecord};
+use crate::journal::{AccessRecord, Journal, Place, SiteAdoption, SiteRecord, ZoneRecord};
 use crate::site::{Access, Epoch, Position, Positions, SideName, SiteName};
 use crate::switchboard::Snapshot;
 use crate::table::{Diagnostic, PathRule, Table};
@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     /// Those of them whose word in the file is still to be rewritten.
     due: BTreeSet<SiteName>,
     zones: BTreeMap<String, ZoneRecord>,
+    /// What operators have said of `access`, apart from the file.
+    pub(super) accesses: BTreeMap<Place, AccessRecord>,
     /// Something that is served could not be journalled at the start: the next table is looked
     /// through whole for it, and not only for what it changes.
     pub(super) is_behind: bool,
@@ -75,6 +77,7 @@ impl Ledger {
             sites: BTreeMap::new(),
             due: BTreeSet::new(),
             zones: BTreeMap::new(),
+            accesses: BTreeMap::new(),
             is_behind: false,
             hash_key: std::hash::RandomState::new().build_hasher().finish(),
         };
@@ -94,6 +97,7 @@ impl Ledger {
         self.sites.clear();
         self.due.clear();
         self.zones.clear();
+        self.accesses.clear();
     }
 
     /// Reads what is on disk.
@@ -107,6 +111,7 @@ impl Ledger {
             .iter()
             .filter(|(_, record)| record.rewrite.is_some());
         self.due = due.map(|(site, _)| site.clone()).collect();
+        self.accesses = journal.accesses()?.into_iter().collect();
         let zones = journal.zones()?;
         self.zones = zones
             .into_iter()

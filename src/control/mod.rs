@@ -18,6 +18,7 @@
 //! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
+mod access;
 mod actor;
 mod asks;
 mod background;
@@ -47,10 +48,14 @@ mod version;
 mod watch;
 mod words;
 
+pub use crate::journal::Place;
 pub use crate::site::{Outcome, Via, Who};
+pub use access::{AccessError, AccessRequest, Cleared};
 pub use handle::{CancelError, FlipError, Handle};
 pub use reload::Disk;
 pub use request::{Expected, FlipRequest, RequestKey, What};
 pub use start::{Control, StartError};
-pub use status::{CertStatus, FlipStatus, PhaseEntry, SiteStatus, Status, ZoneStatus};
+pub use status::{
+    AccessSaid, CertStatus, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status, ZoneStatus,
+};
 pub use watch::{Watch, watch};

@@ -186,12 +186,11 @@ impl Actor {
         if names_certificates(&self.table, &table, diff) {
             self.certs.follow(&table);
         }
-        let next = Arc::new(next);
-        self.publish_snapshot(Arc::clone(&next));
-        set_access(&next, diff);
+        self.publish_snapshot(Arc::new(next));
         self.close_removed(diff, &before);
         self.table = table;
         self.generation = generation;
+        self.follow_access(&diff.touched());
         Ok(())
     }
 
@@ -216,23 +215,6 @@ impl Actor {
         for site in &diff.added {
             if let Some(lane) = self.leaving.remove(site) {
                 lane.gates.order_cut(Cut::Everything);
-            }
-        }
-    }
-}
-
-/// Has the gates let in what the words of a table say, from this instant.
-fn set_access(published: &Snapshot, diff: &Diff) {
-    for (site, words) in &diff.words {
-        let lane = published.site(site).and_then(|view| view.lane.as_ref());
-        if let Some(lane) = lane {
-            lane.gates.set_access(words.access);
-        }
-    }
-    for site in &diff.changed {
-        if let Some(view) = published.site(site) {
-            for (part, rule) in view.parts.iter().zip(&view.site.paths) {
-                part.gates.set_access(rule.access);
             }
         }
     }

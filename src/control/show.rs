@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::journal::Place;
 use crate::site::{SideName, SiteName};
-use crate::switchboard::{SiteView, Snapshot};
+use crate::switchboard::{Part, SiteView, Snapshot};
 use crate::table::Table;
 
 use super::actor::Actor;
 use super::running::Running;
-use super::status::{FlipStatus, SiteStatus, Status, ZoneStatus};
+use super::status::{AccessSaid, FlipStatus, PartStatus, SiteStatus, Status, ZoneStatus};
 
 /// What the status was last made of; what is the same is not made anew.
 #[derive(Debug)]
@@ -144,7 +145,9 @@ impl Actor {
         let moving = running.map(|moving| &moving.planned.site);
         let told = self.problems.keys().chain(self.unwritten.keys());
         let due = self.ledger.due_rewrites().map(|(site, _)| site);
+        let said = self.ledger.accesses.keys().map(|place| &place.site);
         let named = moving.chain(told).chain(self.rewritten.keys()).chain(due);
+        let named = named.chain(said);
         named.cloned().collect()
     }
 
@@ -188,6 +191,8 @@ impl Actor {
                 .or_else(unwritten)
                 .or_else(|| self.problems.get(name).cloned()),
             access: lane.map_or(words.access, |lane| lane.gates.access()),
+            access_said: self.said_of(name, ""),
+            parts: view.map(|view| self.parts_of(view)).unwrap_or_default(),
             epoch,
             flip: flip.map(|running| running.id),
             host: view.map_or_else(String::new, |view| view.site.hosts[0].clone()),
@@ -201,6 +206,27 @@ impl Actor {
                 })
                 .unwrap_or_default(),
         }
+    }
+
+    fn parts_of(&self, view: &SiteView) -> Vec<PartStatus> {
+        let part = |part: &Part| PartStatus {
+            prefix: part.prefix.clone(),
+            access: part.gates.access(),
+            said: self.said_of(&view.site.name, &part.prefix),
+        };
+        view.parts.iter().map(part).collect()
+    }
+
+    fn said_of(&self, site: &SiteName, prefix: &str) -> Option<AccessSaid> {
+        let (site, prefix) = (site.clone(), prefix.to_owned());
+        let said = self.ledger.accesses.get(&Place { site, prefix })?;
+        Some(AccessSaid {
+            word: said.word,
+            reason: said.reason.clone(),
+            back_at: said.back_at,
+            who: said.who.clone(),
+            at: said.at,
+        })
     }
 
     /// Tells which side the file asks for: its word as last read, unless that was or is about to

@@ -34,6 +34,8 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 diverged: false,
                 problem: None,
                 access: Access::Open,
+                access_said: None,
+                parts: Vec::new(),
                 epoch: Epoch(1),
                 flip: None,
                 host: site.hosts[0].clone(),
@@ -84,6 +86,9 @@ pub(crate) fn handle(status: Status) -> Handle {
                 }
                 Command::Cancel(id, _, reply) => {
                     let _ = reply.send(Err(CancelError::NotRunning(id)));
+                }
+                Command::Access(_, reply) => {
+                    let _ = reply.send(Ok(super::Cleared::Drained));
                 }
                 Command::Reload(reply) => {
                     let _ = reply.send(());

@@ -124,6 +124,7 @@ impl Control {
             unwritten: BTreeMap::new(),
             rewritten: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            clearing: BTreeMap::new(),
             retired: Vec::new(),
             asked: None,
             shown: None,
@@ -135,6 +136,7 @@ impl Control {
             events,
             started: Instant::now(),
         };
+        actor.restore_access();
         actor.show();
         let inbox = Inbox {
             commands: obeyed,

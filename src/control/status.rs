@@ -68,6 +68,12 @@ pub struct SiteStatus {
     pub problem: Option<String>,
     /// What users may do.
     pub access: Access,
+    /// What an operator said of that, when it is not as the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_said: Option<AccessSaid>,
+    /// Parts that have a word of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartStatus>,
     /// The epoch of the lane that serves.
     pub epoch: Epoch,
     /// The flip in progress.
@@ -76,6 +82,33 @@ pub struct SiteStatus {
     pub host: String,
     /// All its sides.
     pub sides: Vec<SideName>,
+}
+
+/// A part of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// The prefix of its paths.
+    pub prefix: String,
+    /// What users may do there; the stricter of this and the site's own counts.
+    pub access: Access,
+    /// What an operator said of that, when it is not as the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<AccessSaid>,
+}
+
+/// What an operator said of an access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessSaid {
+    /// What the file says.
+    pub word: Access,
+    /// Why it is not that.
+    pub reason: Option<String>,
+    /// When users are told to come back.
+    pub back_at: Option<Timestamp>,
+    /// Who said it.
+    pub who: Who,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One zone.

@@ -14,7 +14,9 @@
 //! A crash leaves a flip as `intent` (the old side) or `committed` (the new one); `control` reads
 //! both at start with [`Journal::unfinished`]. Tests: `recovery` in `tests/it`, and below.
 
+mod access;
 mod lock;
+mod migrate;
 mod read;
 mod record;
 mod reserve;
@@ -31,6 +33,7 @@ use rusqlite::Connection;
 
 use reserve::Reserve;
 
+pub use access::{AccessRecord, Place};
 pub use lock::{LockError, StateLock};
 pub use read::{FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
 pub use record::{CommitError, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
@@ -42,7 +45,7 @@ const FILE: &str = "journal.db";
 const FILE_IN_THE_MAKING: &str = "journal.new";
 
 /// The version that `PRAGMA user_version` has; a journal of a later one is refused.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -138,11 +141,12 @@ impl Journal {
         // Also for a journal that was put here from a backup: should it ever go missing, that is
         // doubt, and not a first start.
         lock.mark_used().map_err(directory)?;
-        let db = connect(&path).map_err(unreadable)?;
+        let mut db = connect(&path).map_err(unreadable)?;
         let version = inspect(&db).map_err(unreadable)?;
         if version > VERSION {
             return Err(OpenError::TooNew { path, version });
         }
+        migrate::migrate(&mut db, version).map_err(unreadable)?;
         let reserve = Reserve::of(lock.directory());
         if let Err(error) = reserve.keep() {
             // The sites are served all the same; a flip on a full disk is refused by its intent.

@@ -216,7 +216,7 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
         .map(|side| SideName::new(&side)))
 }
 
-fn word<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
+pub(super) fn word<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -226,6 +226,9 @@ where
         .map_err(|error| foreign(at, error))
 }
 
-fn foreign(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn foreign(
+    at: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
 }

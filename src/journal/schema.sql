@@ -1,4 +1,4 @@
--- Version 1. Times are milliseconds since the Unix epoch.
+-- Version 2. Times are milliseconds since the Unix epoch.
 
 -- Where each site is, and what was last read of it in the file. A removed site keeps its row.
 CREATE TABLE sites (
@@ -52,4 +52,20 @@ CREATE TABLE zones (
     name   TEXT PRIMARY KEY,
     serial INTEGER NOT NULL,
     digest INTEGER NOT NULL
+) STRICT;
+
+-- What an operator has said of `access`, of a whole site (prefix '') or a part. A row holds until
+-- the file says something else than it did then.
+CREATE TABLE access (
+    site       TEXT NOT NULL,
+    prefix     TEXT NOT NULL,
+    word       TEXT NOT NULL,               -- what the file said then
+    access     TEXT NOT NULL,
+    reason     TEXT,
+    back_at_ms INTEGER,                     -- when users are told to come back
+    who        TEXT NOT NULL,
+    uid        INTEGER NOT NULL,
+    via        TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    PRIMARY KEY (site, prefix)
 ) STRICT;

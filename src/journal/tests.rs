@@ -185,3 +185,20 @@ fn a_second_daemon_does_not_get_the_lock() {
         "{error}"
     );
 }
+
+#[test]
+fn a_journal_of_version_1_is_brought_up_to_date_and_keeps_what_it_had() {
+    let state = tempfile::tempdir().expect("a directory");
+    {
+        let journal = with_ispot_live(state.path());
+        // What version 2 added is taken away again.
+        let back = "DROP TABLE access; PRAGMA user_version = 1;";
+        journal.db.execute_batch(back).expect("version 1");
+    }
+
+    let journal = open(state.path()).expect("brought up to date");
+
+    assert_eq!(journal.accesses(), Ok(Vec::new()));
+    let site = journal.site(&ispot()).expect("read").expect("a row");
+    assert_eq!(site.active, SideName::new("live"));
+}

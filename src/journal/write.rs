@@ -317,7 +317,7 @@ fn write_zones(tx: &Transaction<'_>, zones: &[ZoneRecord]) -> rusqlite::Result<(
     Ok(())
 }
 
-fn event(
+pub(super) fn event(
     tx: &Transaction<'_>,
     at: Timestamp,
     site: Option<&SiteName>,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::Method;
 
@@ -68,7 +69,7 @@ impl Service {
                     self.note_bypass(client, &found, kind, through);
                     return Ok(Admission::To(found, lane, permit));
                 }
-                Entry::Shut => return Err(found.forbidden(lane.gates.access())),
+                Entry::Shut => return Err(found.forbidden(&lane.gates)),
                 Entry::Held => {
                     // Whoever waited has reason to meet a closed lane: that of the flip.
                     closed_before = false;
@@ -174,7 +175,7 @@ impl Found {
             return Ok(());
         };
         if through == Pass::default() && part.forbids(kind) {
-            return Err(self.forbidden(part.access()));
+            return Err(self.forbidden(part));
         }
         Ok(())
     }
@@ -186,25 +187,37 @@ impl Found {
         };
         match part.enter(kind, through) {
             Entry::Admitted(also) => Ok(permit.and(also)),
-            Entry::Shut | Entry::Held | Entry::Closed => Err(self.forbidden(part.access())),
+            Entry::Shut | Entry::Held | Entry::Closed => Err(self.forbidden(part)),
         }
     }
 
     /// Says that `access` keeps a request out.
-    fn forbidden(&self, access: Access) -> Error {
-        self.page(match access {
+    fn forbidden(&self, gates: &Gates) -> Error {
+        let why = match gates.access() {
             Access::ReadOnly => Why::WritingPaused,
             // Opened again since: then nothing more than that can be said.
             Access::Open | Access::Maintenance => Why::Maintenance,
-        })
+        };
+        self.page_until(why, gates.back_at().and_then(from_now))
     }
 
     pub(super) fn page(&self, why: Why) -> Error {
+        self.page_until(why, None)
+    }
+
+    fn page_until(&self, why: Why, retry_after: Option<Duration>) -> Error {
         Error::Page {
             site: Arc::clone(&self.site),
             why,
+            retry_after,
         }
     }
+}
+
+/// Tells how long it is until then, in seconds since the Unix epoch; `None` when it is past.
+fn from_now(at_s: i64) -> Option<Duration> {
+    let at = Duration::from_secs(u64::try_from(at_s).ok()?);
+    at.checked_sub(UNIX_EPOCH.elapsed().ok()?)
 }
 
 /// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1), and so does

@@ -1,6 +1,7 @@
 //! The one place where what went wrong becomes a status and a reason.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -31,7 +32,12 @@ pub(super) enum Error {
     NotImplemented,
     /// The site cannot be served for a while.
     #[error("page: {why:?}")]
-    Page { site: Arc<Site>, why: Why },
+    Page {
+        site: Arc<Site>,
+        why: Why,
+        /// When the client is told to come back; as the site says, when left out.
+        retry_after: Option<Duration>,
+    },
     /// No origin could be reached, or one broke off before its answer.
     #[error("no answer from {site} {side}: {why}")]
     BadGateway {
@@ -65,7 +71,11 @@ impl Error {
                 StatusCode::NOT_IMPLEMENTED,
                 "This method is not implemented.".into(),
             ),
-            Self::Page { site, why } => return page::answer(site, *why, request),
+            Self::Page {
+                site,
+                why,
+                retry_after,
+            } => return page::answer(site, *why, *retry_after, request),
             Self::BadGateway { site, side, .. } => (
                 StatusCode::BAD_GATEWAY,
                 format!("The site {site} cannot be reached: no answer from its side {side}."),

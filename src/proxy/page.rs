@@ -1,5 +1,7 @@
 //! The maintenance page: what users see while a site cannot serve them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
@@ -31,10 +33,18 @@ pub(super) enum Why {
     ClosedTwice,
 }
 
-/// Makes the 503 for a site.
-pub(super) fn answer(site: &Site, why: Why, request: &RequestHead) -> (ResponseHead, Body) {
+/// Makes the 503 for a site; the client is told to come back after `retry_after`, or when the site
+/// says.
+pub(super) fn answer(
+    site: &Site,
+    why: Why,
+    retry_after: Option<Duration>,
+    request: &RequestHead,
+) -> (ResponseHead, Body) {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let retry_after = site.maintenance.retry_after.as_secs().max(1);
+    // A page that looks again by itself does so as often as the site says, in case it is back early.
+    let look_again = site.maintenance.retry_after.as_secs().max(1);
+    let retry_after = retry_after.map_or(look_again, |after| after.as_secs().max(1));
     let host = site.hosts.first().map_or("", String::as_str);
     let (title, message) = words(why);
     let mut headers = Headers::default();
@@ -46,7 +56,7 @@ pub(super) fn answer(site: &Site, why: Why, request: &RequestHead) -> (ResponseH
         Form::Html => {
             headers.push("content-type", "text/html; charset=utf-8");
             let page = own_page(site, why).unwrap_or(MAINTENANCE);
-            fill(page, host, why, retry_after).into()
+            fill(page, host, why, look_again).into()
         }
         Form::Json => {
             let more = json!({"site": site.name, "retry_after": retry_after});

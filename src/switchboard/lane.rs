@@ -4,7 +4,7 @@
 //! gates, so an old snapshot can never admit what a newer one would not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::site::{Access, During, Epoch, SideName, SiteName};
@@ -76,6 +76,8 @@ pub struct Gates {
     during: AtomicU8,
     /// Requests on hold; shared with the lanes of the site before and after.
     line: Arc<Line>,
+    /// When users are told to come back, in seconds since the Unix epoch; 0 = not said.
+    back_at_s: AtomicI64,
     /// Requests of which a first byte went to an origin.
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
@@ -95,6 +97,7 @@ impl Gates {
             writes: Arc::new(gate()),
             during: AtomicU8::new(During::Page as u8),
             line,
+            back_at_s: AtomicI64::new(0),
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
         }
@@ -105,6 +108,7 @@ impl Gates {
     pub(super) fn next(&self) -> Self {
         let next = Self::with(Gate::lined, Arc::clone(&self.line));
         next.set_access(self.access());
+        next.set_back_at(self.back_at());
         next.during.store(During::Hold as u8, Ordering::Release);
         next
     }
@@ -173,6 +177,16 @@ impl Gates {
     pub fn set_access(&self, access: Access) {
         self.writes.shut(access >= Access::ReadOnly);
         self.reads.shut(access >= Access::Maintenance);
+    }
+
+    /// Notes when users are told to come back, in seconds since the Unix epoch.
+    pub fn set_back_at(&self, at_s: Option<i64>) {
+        self.back_at_s.store(at_s.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Tells when users are told to come back, in seconds since the Unix epoch.
+    pub fn back_at(&self) -> Option<i64> {
+        Some(self.back_at_s.load(Ordering::Acquire)).filter(|&at_s| at_s != 0)
     }
 
     /// Tells whether `access` forbids requests of this kind.

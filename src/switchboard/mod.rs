@@ -29,7 +29,7 @@ pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
 pub use lane::{Cut, Gates, Kind, Lane};
 pub use line::{Joined, LineBounds, Place, Turn};
-pub use snapshot::{Route, SiteView, Snapshot};
+pub use snapshot::{Part, Route, SiteView, Snapshot};
 
 /// The current snapshot, and the workers that serve from it.
 #[derive(Debug)]

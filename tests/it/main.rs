@@ -5,6 +5,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod access;
 mod certs;
 mod cli;
 mod demo;

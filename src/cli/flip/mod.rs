@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// Why, for the journal
     #[arg(long)]
     reason: Option<String>,
-    /// What users get meanwhile: page or hold [default: what the file says]
+    /// What users get meanwhile: page, hold or read-only [default: what the file says]
     #[arg(long, value_name = "WORD")]
     during: Option<During>,
     /// Do not ask

@@ -4,6 +4,7 @@
 //! are in the metrics. The daemon's answer goes through [`render`] to the terminal, or as it is.
 //! A crash leaves nothing behind. Tests: the end of `render.rs`, and `tests/it/cli.rs`.
 
+mod access;
 mod render;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use crate::site::SideName;
 
 use super::super::clock::time_of_day;
 use super::super::words;
+use super::access;
 
 /// A certificate that is valid for less than this is shown: whatever renews it has failed by then.
 const EXPIRY_NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -38,6 +39,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
     }
     for site in &status.sites {
         text += &attention(&site.status, &status.file);
+        text += &access::lines(&site.status);
     }
     if let Some((flip, outcome)) = last_ended(status) {
         text += &ended_flip(flip, outcome);
@@ -217,6 +219,8 @@ mod tests {
     fn site(name: &str) -> SiteView {
         SiteView {
             status: SiteStatus {
+                access_said: None,
+                parts: Vec::new(),
                 name: SiteName::new(name),
                 active: Some(SideName::new("live")),
                 desired: Some(SideName::new("live")),

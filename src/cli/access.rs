@@ -1,0 +1,154 @@
+//! `pointsman access`: say what users may do with a site, or with a part of it.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, ZonedDateTime};
+
+use crate::admin::{AccessBody, AccessChanged, Problem};
+use crate::site::Access;
+
+use super::client::{AskError, Client};
+use super::confirm::{self, Answer};
+use super::exit::Exit;
+use super::{out, socket};
+
+/// Say what users may do with a site, or with a part of it, until the file says something else.
+///
+/// Returns when what that forbids has ended: it drains as long as in a flip, and is cut then. Which
+/// side is active is another matter. Exit code 0: in force; 1: failed; 2: wrong arguments; 5: changed
+/// again meanwhile; 7: the daemon does not answer.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pointsman access ispot maintenance --reason \"new disks\" --back-at 14:30\n  \
+                        pointsman access megalab/quiz read-only --yes\n  \
+                        pointsman access ispot open --yes"
+)]
+pub(super) struct Args {
+    /// The site, or a part of it that stands under its `paths:`, such as megalab/quiz
+    #[arg(value_name = "SITE[/PATH]")]
+    place: String,
+    /// open, read-only or maintenance
+    #[arg(value_name = "WORD")]
+    access: Access,
+    /// Why, for the journal
+    #[arg(long)]
+    reason: Option<String>,
+    /// When users are told to come back: a time of day, such as 14:30, or 2026-02-14T14:30:00Z
+    #[arg(long, value_name = "TIME", value_parser = back_at)]
+    back_at: Option<Timestamp>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Changes the access.
+pub(super) async fn access(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+    if !args.yes && !confirm::can_ask() {
+        out::complain(
+            "pointsman: access asks for confirmation, and there is no terminal to ask on: add --yes",
+        );
+        return Ok(Exit::Usage);
+    }
+    if !args.yes {
+        out::complain(&format!("{} becomes {}", args.place, args.access));
+        if confirm::ask(&args.place)? == Answer::Declined {
+            out::complain("Nothing was done.");
+            return Ok(Exit::Usage);
+        }
+    }
+    let client = Client::new(&socket::find(named_socket));
+    let (site, path) = match args.place.find('/') {
+        Some(at) => (&args.place[..at], Some(args.place[at..].to_owned())),
+        None => (args.place.as_str(), None),
+    };
+    let body = AccessBody {
+        access: args.access,
+        path,
+        reason: args.reason.clone(),
+        back_at: args.back_at,
+    };
+    let resource = format!("/api/v1/sites/{site}/access");
+    match client.put_and_wait(&resource, &body).await {
+        Ok(changed) => {
+            out::say(&said(args, changed));
+            Ok(Exit::Settled)
+        }
+        Err(error) => {
+            out::complain(&format!("pointsman: {error}"));
+            Ok(exit_of(&error))
+        }
+    }
+}
+
+fn said(args: &Args, changed: AccessChanged) -> String {
+    let rest = match (changed.access, changed.cut) {
+        (Access::Open, _) => "",
+        (_, false) => "; what that forbids has ended",
+        (_, true) => "; what was left of what that forbids was cut",
+    };
+    format!("{} is {}{rest}.", args.place, changed.access)
+}
+
+fn exit_of(error: &AskError) -> Exit {
+    match error {
+        AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
+        AskError::Refused(Problem { code, .. }) if code == "stopping" => Exit::Unreachable,
+        AskError::Refused(Problem { status: 409, .. }) => Exit::Conflict,
+        AskError::Refused(Problem { status, .. }) if (400..500).contains(status) => Exit::Usage,
+        AskError::Refused(_) => Exit::Failed,
+    }
+}
+
+/// Reads a point in time; a time of day is the next one on the clock of this machine.
+fn back_at(text: &str) -> Result<Timestamp, String> {
+    back_at_after(
+        text,
+        &Timestamp::now().to_zoned_datetime(TimeZone::system()),
+    )
+}
+
+fn back_at_after(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
+    let wrong = || format!("{text:?} is no time: write 14:30, or 2026-02-14T14:30:00Z");
+    let Ok(time) = Time::from_str(text) else {
+        let at: Timestamp = text.parse().map_err(|_| wrong())?;
+        return if at > now.timestamp() {
+            Ok(at)
+        } else {
+            Err(format!("{text} is past"))
+        };
+    };
+    let today = now.with().time(time).build().map_err(|_| wrong())?;
+    let next = if today > *now {
+        today
+    } else {
+        today.checked_add(1.day()).map_err(|_| wrong())?
+    };
+    Ok(next.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<String, String> {
+        let now: Timestamp = "2010-02-14T14:00:00Z".parse().expect("a time");
+        back_at_after(text, &now.to_zoned_datetime(TimeZone::UTC)).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        assert_eq!(at("14:30").as_deref(), Ok("2010-02-14T14:30:00Z"));
+        assert_eq!(at("13:30").as_deref(), Ok("2010-02-15T13:30:00Z"));
+    }
+
+    #[test]
+    fn a_point_in_time_lies_ahead() {
+        let ahead = "2010-02-14T15:00:00+00:00";
+        assert_eq!(at(ahead).as_deref(), Ok("2010-02-14T15:00:00Z"));
+        assert!(at("2010-02-14T13:00:00Z").is_err());
+        assert!(at("soon").is_err());
+    }
+}
