@@ -86,7 +86,7 @@ impl Actor {
             Action::StopHooks => Some(Input::HooksStopped),
             Action::Hold(scope) => self.hold(id, scope),
             Action::AwaitDrained(scope) => self.await_drained(id, scope),
-            Action::AwaitLinger => Some(Input::Lingered),
+            Action::AwaitLinger => self.await_linger(id),
             Action::SetTimer(at) => self.set_timer(id, at),
             Action::Cut(what) => self.cut(id, what),
             Action::Commit => Some(Input::Committed(self.commit(id))),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::journal::{FlipEnd, FlipRecord, Journal, UnfinishedFlip};
+use crate::journal::{FlipEnd, FlipRecord, Journal, StateLock, UnfinishedFlip};
 use crate::site::{FlipId, Outcome, SiteName};
+use crate::switchboard::Switchboard;
 
+use super::actor::Actor;
 use super::ledger::Ledger;
 use super::status::FlipStatus;
 
@@ -20,6 +22,42 @@ pub(super) struct Past {
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
     pub(super) problems: BTreeMap<SiteName, String>,
     pub(super) next_flip: FlipId,
+}
+
+impl Actor {
+    /// Takes up what the journal has, before anybody is served.
+    pub(super) fn take_up(&mut self) {
+        self.restore_access();
+        self.show();
+    }
+}
+
+/// Notes that a daemon runs; if the last one was killed, the origins may be at work on writes that
+/// it had in flight.
+pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
+    if matches!(lock.mark_running(), Ok(false)) {
+        return;
+    }
+    for view in board.current().sites() {
+        if let Some(lane) = &view.lane {
+            lane.gates.writes.abandon();
+        }
+    }
+}
+
+/// Notes that the daemon has stopped, unless a write is still in flight that may be cut now.
+pub(super) fn mark_stopped(lock: &StateLock, board: &Switchboard) {
+    let snapshot = board.current();
+    let mut lanes = snapshot
+        .sites()
+        .iter()
+        .filter_map(|view| view.lane.as_ref());
+    if lanes.any(|lane| lane.gates.writes.in_flight() > 0) {
+        return;
+    }
+    if let Err(error) = lock.mark_stopped() {
+        tracing::debug!(%error, "the next start will take this daemon as killed");
+    }
 }
 
 /// Ends the flips that a crash cut short, as the journal says they ended.

@@ -95,6 +95,7 @@ impl Control {
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
         let board = Switchboard::new(first);
+        recover::mark_running(&lock, &board);
 
         let (commands, obeyed) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);
@@ -136,8 +137,7 @@ impl Control {
             events,
             started: Instant::now(),
         };
-        actor.restore_access();
-        actor.show();
+        actor.take_up();
         let inbox = Inbox {
             commands: obeyed,
             events: taken,
@@ -182,8 +182,10 @@ impl Control {
                 // With very many sites a publication takes a core for milliseconds; requests and
                 // queries that wake up there must not wait for that.
                 background::give_way(0);
+                let board = Arc::clone(&actor.board);
                 runtime.block_on(actor.run(inbox));
                 drop(watch);
+                recover::mark_stopped(&lock, &board);
                 drop(lock);
             })
             .map_err(StartError::Thread)?;

@@ -119,6 +119,26 @@ impl Actor {
         })
     }
 
+    /// Waits until no origin is likely to be at work any more on a write that was given up.
+    pub(super) fn await_linger(&mut self, id: FlipId) -> Option<Input> {
+        let running = self.flips.get_mut(&id)?;
+        let quiet = running.moves.iter().filter_map(|moving| {
+            let given_up = moving.lane.gates.writes.last_abandoned()?;
+            Some(given_up + moving.site.flip.linger)
+        });
+        let quiet = quiet
+            .max()
+            .filter(|&quiet| quiet > std::time::Instant::now());
+        let Some(quiet) = quiet else {
+            return Some(Input::Lingered);
+        };
+        tracing::info!(flip = %id, "waits for what an origin may still do with a write given up");
+        running.spawn_answer(&self.events, async move {
+            tokio::time::sleep_until(quiet.into()).await;
+            Input::Lingered
+        })
+    }
+
     pub(super) fn set_timer(&mut self, id: FlipId, at: Moment) -> Option<Input> {
         let wait = Duration::from_millis(at.ms.saturating_sub(self.now().ms));
         let events = self.events.clone();

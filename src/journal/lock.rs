@@ -10,6 +10,9 @@ const FILE: &str = "lock";
 /// What the file says once the journal exists; an empty one is left by a first start that died.
 const MARK: &str = "a journal was made in this directory\n";
 
+/// The file that is there while a daemon runs; one that is found was left by one that was killed.
+const RUNNING: &str = "running";
+
 /// The lock, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct StateLock {
@@ -102,6 +105,26 @@ impl StateLock {
         }
         (&self.file).write_all(MARK.as_bytes())?;
         self.file.sync_all()
+    }
+
+    /// Notes, durably, that a daemon runs; tells whether the last one was killed.
+    ///
+    /// # Errors
+    /// What the operating system said; then it is not known, and is to be taken as killed.
+    pub fn mark_running(&self) -> io::Result<bool> {
+        let path = self.directory.join(RUNNING);
+        let was_killed = path.exists();
+        File::create(path)?;
+        File::open(&self.directory)?.sync_all()?;
+        Ok(was_killed)
+    }
+
+    /// Notes that it has stopped, with nothing left in flight.
+    ///
+    /// # Errors
+    /// What the operating system said; then it will be taken as killed.
+    pub fn mark_stopped(&self) -> io::Result<()> {
+        fs::remove_file(self.directory.join(RUNNING))
     }
 
     fn is_marked(&self) -> io::Result<bool> {

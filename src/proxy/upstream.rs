@@ -166,6 +166,7 @@ impl Upstream {
         if permit.is_cut() {
             return Err(NoAnswer::Cut);
         }
+        permit.begin_work();
         lane.gates.count_forwarded(now_ms());
         Ok(line)
     }

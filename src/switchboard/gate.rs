@@ -19,7 +19,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::sync::{Arc, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering};
 
@@ -102,6 +104,8 @@ pub struct Gate {
     cuts: AtomicU8,
     /// Who waits for the last permit to come back; one at a time in practice.
     drains: Mutex<Vec<Waker>>,
+    /// When an exchange was last given up unfinished: its origin may still be at work.
+    abandoned: Mutex<Option<Instant>>,
 }
 
 impl Default for Gate {
@@ -126,6 +130,7 @@ impl Gate {
             word: AtomicU64::new(word),
             cuts: AtomicU8::new(0),
             drains: Mutex::new(Vec::new()),
+            abandoned: Mutex::new(None),
         }
     }
 
@@ -137,6 +142,7 @@ impl Gate {
             return Entry::Admitted(Permit {
                 gate: Arc::clone(self),
                 also: None,
+                stage: AtomicU8::new(Stage::Nothing as u8),
             });
         }
         self.leave();
@@ -181,6 +187,23 @@ impl Gate {
     /// Tells whether `access` forbids what comes through this gate.
     pub(super) fn is_shut(&self) -> bool {
         self.word.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// Notes that an exchange was given up unfinished, at this instant.
+    pub fn abandon(&self) {
+        let mut last = self
+            .abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Instant::now());
+    }
+
+    /// Tells when an exchange was last given up unfinished.
+    pub fn last_abandoned(&self) -> Option<Instant> {
+        *self
+            .abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Orders what came in through this gate to be ended; who carries it is told elsewhere.
@@ -244,9 +267,7 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
         // Nothing can panic while the lock is held, so a poisoned one is as good as any.
-        self.drains
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.drains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,9 +278,30 @@ pub struct Permit {
     gate: Arc<Gate>,
     /// The right to a part of the site, where that has a gate of its own.
     also: Option<Box<Self>>,
+    /// A [`Stage`] as number.
+    stage: AtomicU8,
+}
+
+/// How far an exchange has come.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Its origin has nothing of it, or has answered.
+    Nothing,
+    /// Its origin may be at work on it.
+    AtWork,
 }
 
 impl Permit {
+    /// Notes that the origin is about to get something of the exchange.
+    pub fn begin_work(&self) {
+        self.stage.store(Stage::AtWork as u8, Ordering::Release);
+    }
+
+    /// Notes that the origin has nothing of it to work on: it has answered, or got nothing.
+    pub fn end_work(&self) {
+        self.stage.store(Stage::Nothing as u8, Ordering::Release);
+    }
+
     /// Joins the right to a part of the site to that to the whole.
     pub fn and(mut self, part: Self) -> Self {
         self.also = Some(Box::new(part));
@@ -290,6 +332,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        // Before it leaves: whoever sees the gate drained must see this too.
+        if self.stage.load(Ordering::Acquire) == Stage::AtWork as u8 {
+            self.gate.abandon();
+        }
         self.gate.leave();
     }
 }

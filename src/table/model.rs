@@ -270,6 +270,8 @@ pub struct FlipPolicy {
     pub drain_for: Duration,
     /// What becomes of what is still in flight then.
     pub drain_then: DrainThen,
+    /// How long an origin is given to end what was given up before its answer ended.
+    pub linger: Duration,
 }
 
 /// `preflight:` what must be true of a side before it takes over.

@@ -24,6 +24,7 @@ mod hold;
 mod hosts;
 mod house;
 mod increment;
+mod linger;
 mod load;
 mod metrics;
 mod mistakes;

@@ -135,7 +135,10 @@ impl Line {
             }
             Err(_) if self.wire.was_cut() => Err(Failure::Cut),
             Err(mut error) => Err(match error.take_message() {
-                Some(request) => Failure::NotSent(request.into_body().body),
+                Some(request) => {
+                    self.wire.end_work();
+                    Failure::NotSent(request.into_body().body)
+                }
                 None => Failure::Broken(error.into_error().to_string()),
             }),
         }
@@ -151,6 +154,8 @@ impl Line {
             let why = "it switched protocols, which nobody asked for";
             return Err(Failure::Broken(why.into()));
         }
+        // What it does from here on is the tunnel's affair.
+        self.wire.end_work();
         // Its task is done with it as soon as it has seen the same head.
         self.wire.over().await;
         match (self.wire.take_freed(), self.wire.take_permit()) {
@@ -186,6 +191,7 @@ impl Line {
 
     /// Ends the exchange: the permit goes, and the line goes home if both directions are done.
     fn settle(mut self) {
+        self.wire.end_work();
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match self.sender.poll_ready(&mut cx) {
             Poll::Ready(Ok(())) => self.go_home(),

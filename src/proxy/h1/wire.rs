@@ -52,6 +52,13 @@ impl Wire {
         self.asks_upgrade.set(asks_upgrade);
     }
 
+    /// Notes that the origin has answered the exchange on it, or got nothing of it.
+    pub(super) fn end_work(&self) {
+        if let Some(permit) = &*self.permit.borrow() {
+            permit.end_work();
+        }
+    }
+
     pub(super) fn take_permit(&self) -> Option<Rc<Permit>> {
         self.permit.borrow_mut().take()
     }

@@ -29,6 +29,12 @@ pub(super) const FLIP: &[Key] = &[
         Need::LeftOut("its defaults"),
         "What becomes of requests that are in flight when the flip begins.",
     ),
+    key(
+        "linger",
+        between(Duration::ZERO, times(10, MINUTE)),
+        Need::Default("5s"),
+        "How long an origin is given to end a write that was given up before its answer ended.",
+    ),
 ];
 
 const HOLD: &[Key] = &[

@@ -47,6 +47,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         release_rate: 200,
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
+        linger: Duration::from_secs(5),
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -67,6 +68,8 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
             scalar::number(text, RELEASE_RATE)
         });
     }
+    let bounds = Duration::ZERO..=10 * MINUTE;
+    policy.linger = span(report, &fields, "linger", policy.linger, bounds);
     let drain = fields.find(report, "drain");
     if let Some(drain) = drain.and_then(|at| at.fields(report)) {
         let bounds = Duration::ZERO..=HOUR;

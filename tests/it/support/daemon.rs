@@ -58,6 +58,14 @@ impl OneSite {
     }
 }
 
+/// Has a flip not wait for what a killed daemon may have left at work, unless it says so itself.
+fn without_linger(flip: &str) -> String {
+    if flip.contains("linger") {
+        return flip.to_owned();
+    }
+    flip.replacen('{', "{linger: 0s, ", 1)
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -103,7 +111,7 @@ impl Place {
             site.active,
             self.origin("live"),
             self.origin("backup"),
-            site.flip,
+            without_linger(site.flip),
             site.checks,
         )
         .unwrap();

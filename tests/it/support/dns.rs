@@ -77,6 +77,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             release_rate: 1_000_000,
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
+            linger: Duration::ZERO,
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),

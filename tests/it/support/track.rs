@@ -64,6 +64,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             release_rate: 1_000_000,
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
+            linger: Duration::ZERO,
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),
