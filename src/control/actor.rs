@@ -47,6 +47,8 @@ pub(super) enum Event {
     Flip(FlipId, Input),
     /// The timer of a flip ran out.
     Timer(FlipId),
+    /// The tunnels that a flip ended when its timer ran out are over, or had their time.
+    TunnelsOver(FlipId),
 }
 
 /// All that the control plane knows.
@@ -180,7 +182,8 @@ impl Actor {
     fn take(&mut self, event: Event) {
         match event {
             Event::Flip(flip, input) => self.feed(flip, input),
-            Event::Timer(flip) => {
+            Event::Timer(flip) if self.end_tunnels(flip) => {}
+            Event::Timer(flip) | Event::TunnelsOver(flip) => {
                 let writes_in_flight = self.flips.get(&flip).is_some_and(|running| {
                     running
                         .moves

@@ -44,6 +44,7 @@ pub(crate) mod standin;
 mod start;
 mod status;
 mod steps;
+mod tunnels;
 mod version;
 mod watch;
 mod words;

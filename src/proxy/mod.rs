@@ -19,10 +19,12 @@
 //! - a worker confirms a publication after the idle sockets of closed lanes are closed;
 //! - a request is sent a second time only if not one byte of it was sent before;
 //! - a request that is held or refused has not had its body read;
-//! - a tunnel keeps its permit until the socket to the origin is closed, and a hold ends it;
+//! - a tunnel keeps its permit until the socket to the origin is closed, and a flip ends it;
+//! - what is written behind the bytes of a WebSocket stands between two of its frames;
 //! - no type of a codec is known outside of its folder.
 //!
-//! A crash leaves nothing behind. Tests: `proxy` and `flips` in `tests/it`.
+//! A crash leaves nothing behind. Tests: `proxy`, `tunnels`, `websockets` and `flips` in
+//! `tests/it`.
 
 mod accept;
 mod access;
@@ -31,6 +33,7 @@ mod body;
 mod client;
 mod door;
 mod error;
+mod flow;
 mod forward;
 mod h1;
 mod h2;
@@ -45,6 +48,7 @@ mod service;
 mod stream;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};

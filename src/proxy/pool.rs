@@ -157,11 +157,11 @@ impl Pools {
 }
 
 impl Home {
-    /// Returns when the tunnel of a permit is to be ended.
-    pub(super) async fn tunnel_cut(&self, permit: &Permit) {
-        // Without its worker a tunnel is not polled either.
+    /// Returns when what a permit stands for is to be ended, as `is_cut` says.
+    pub(super) async fn cut(&self, is_cut: impl Fn() -> bool) {
+        // Without its worker nobody waits here either.
         if let Some(pools) = self.pools.upgrade() {
-            pools.cut(|| permit.is_cut_as_tunnel()).await;
+            pools.cut(is_cut).await;
         }
     }
 

@@ -1,30 +1,38 @@
 //! A tunnel: what a connection becomes by 101 (Switching Protocols), most often a WebSocket.
 //!
 //! Its bytes are carried both ways as they come. It counts as a write in flight for as long as it
-//! lasts, and as it has no end of its own, a flip that holds its site ends it.
+//! lasts, and as it has no end of its own, a flip of its site ends it.
+//!
+//! ```text
+//! carry ──flip, stop──> the frame on its way ──> origin closed, ──> Close frame ──> closed
+//!                       is finished, 500 ms      permit let go      client drained, 500 ms
+//! ```
+//!
+//! What is no WebSocket, or whose frame is not finished in time, is closed without a word.
 
-use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncWriteExt, copy, sink};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
 use crate::site::{SideName, SiteName};
-use crate::switchboard::{Lane, Permit};
+use crate::switchboard::{Lane, Permit, TunnelPlace};
 use crate::telemetry::http::HttpShard;
 
+use super::flow::{Flow, Traffic};
+use super::head::ResponseHead;
 use super::pool::Home;
 use super::stream::Stream;
+use super::websocket::{Close, Frames};
 
-/// How long the second direction may stay silent once the first has ended: time enough for what
-/// is still on its way, too little for a peer that has forgotten the tunnel.
-const HALF_CLOSED_FOR: Duration = Duration::from_secs(5);
+/// How long a frame that is on its way may take to be finished when its tunnel is to end.
+const FINISH_WITHIN: Duration = Duration::from_millis(500);
 /// How long a client may take to be told that its tunnel is over.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
@@ -32,7 +40,11 @@ const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 ///
 /// Dropping it closes the socket to the origin, and only then lets go of the permit.
 pub(super) struct Tunnel {
+    // The order matters: whoever sees no tunnel counted finds its permit gone.
     origin: OriginEnd,
+    place: TunnelPlace,
+    /// The frames that it comes in, if it is a WebSocket.
+    frames: Option<Frames>,
     idle_for: Duration,
     site: SiteName,
     side: SideName,
@@ -72,17 +84,31 @@ impl Over {
             Self::Stop => "stop",
         }
     }
+
+    /// What a WebSocket's client is told, where it is we who end it.
+    fn close(self) -> Option<Close> {
+        match self {
+            Self::Closed | Self::Broken | Self::Idle => None,
+            Self::Flip => Some(Close::ServiceRestart),
+            Self::Stop => Some(Close::GoingAway),
+        }
+    }
 }
 
 impl Tunnel {
     pub(super) fn new(
         origin: OriginEnd,
+        answer: &ResponseHead,
         lane: &Lane,
         idle_for: Duration,
         shard: &Arc<HttpShard>,
     ) -> Self {
+        let protocol = answer.headers.first("upgrade");
+        let is_websocket = protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
         Self {
             origin,
+            place: lane.gates.tunnel_place(),
+            frames: is_websocket.then(Frames::new),
             idle_for,
             site: lane.site.clone(),
             side: lane.side.clone(),
@@ -97,22 +123,24 @@ impl Tunnel {
     pub(super) async fn carry(mut self, mut client: Stream, mut stop: watch::Receiver<bool>) {
         let (site, side) = (self.site.as_str(), self.side.as_str());
         self.shard.tunnel_opened(site, side);
+        let (mut up, mut down) = (Flow::new(None), Flow::new(self.frames));
         let traffic = Traffic::new();
-        let over = {
-            let mut near = Watched::new(&mut client, &traffic);
-            let mut far = Watched::new(&mut self.origin.stream, &traffic);
-            // Whatever ends first ends it; bytes on their way between the two are lost then, as
-            // with any connection that breaks off.
-            tokio::select! {
-                biased;
-                () = self.origin.home.tunnel_cut(&self.origin.permit) => Over::Flip,
-                _ = stop.wait_for(|&stop| stop) => Over::Stop,
-                () = traffic.idle(self.idle_for) => Over::Idle,
-                carried = copy_bidirectional(&mut near, &mut far) => match carried {
-                    Ok(_) => Over::Closed,
-                    Err(_) => Over::Broken,
-                },
-            }
+        let far = &mut self.origin.stream;
+        // Whatever ends first ends it; bytes on their way between the two are lost then, as with
+        // any connection that breaks off.
+        let over = tokio::select! {
+            biased;
+            () = self.origin.home.cut(|| self.origin.permit.is_cut_as_tunnel()) => Over::Flip,
+            _ = stop.wait_for(|&stop| stop) => Over::Stop,
+            () = traffic.idle(self.idle_for) => Over::Idle,
+            carried = both(&mut up, &mut down, (&mut client, far), &traffic) => match carried {
+                Ok(()) => Over::Closed,
+                Err(_) => Over::Broken,
+            },
+        };
+        let farewell = match over.close() {
+            Some(close) => self.origin.finish(&mut down, &mut client, close).await,
+            None => None,
         };
         self.shard.tunnel_closed(site, side, over.reason());
         tracing::debug!(site, side, over = over.reason(), "a tunnel is over");
@@ -120,99 +148,61 @@ impl Tunnel {
         let OriginEnd { stream, permit, .. } = self.origin;
         drop(stream);
         drop(permit);
+        drop(self.place);
         // Who does not take it in time finds the socket closed.
-        let _ = timeout(GOODBYE_WITHIN, client.shutdown()).await;
+        let _ = timeout(GOODBYE_WITHIN, say_goodbye(&mut client, farewell)).await;
     }
+}
+
+impl OriginEnd {
+    /// Finishes the frame that is on its way to the client, and makes what is said behind it.
+    async fn finish(
+        &mut self,
+        down: &mut Flow,
+        client: &mut Stream,
+        close: Close,
+    ) -> Option<Vec<u8>> {
+        // Every arm may be dropped: what is not finished is cut.
+        tokio::select! {
+            biased;
+            finished = timeout(FINISH_WITHIN, down.finish((&mut self.stream, client), close)) => {
+                finished.ok().flatten()
+            }
+            // There is no time even for that.
+            () = self.home.cut(|| self.permit.is_cut()) => None,
+        }
+    }
+}
+
+/// Carries bytes both ways until both directions have ended.
+async fn both(
+    up: &mut Flow,
+    down: &mut Flow,
+    (near, far): (&mut Stream, &mut Stream),
+    traffic: &Traffic,
+) -> io::Result<()> {
+    poll_fn(|cx| {
+        let up = up.poll_carry(cx, (near, far), traffic)?;
+        let down = down.poll_carry(cx, (far, near), traffic)?;
+        match (up, down) {
+            (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
+            (_, _) => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Tells a client that its tunnel is over, and waits until it has closed its end: a socket that is
+/// closed over bytes nobody has read resets the connection, and what was said may be lost with it.
+async fn say_goodbye(client: &mut Stream, farewell: Option<Vec<u8>>) -> io::Result<()> {
+    client.write_all(&farewell.unwrap_or_default()).await?;
+    client.shutdown().await?;
+    copy(client, &mut sink()).await?;
+    Ok(())
 }
 
 impl std::fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tunnel({} {})", self.site, self.side)
-    }
-}
-
-/// What goes through a tunnel, for the watch over it.
-struct Traffic {
-    last: Cell<Instant>,
-    half_closed: Cell<bool>,
-}
-
-impl Traffic {
-    fn new() -> Self {
-        Self {
-            last: Cell::new(Instant::now()),
-            half_closed: Cell::new(false),
-        }
-    }
-
-    /// Returns when nothing has moved for too long.
-    async fn idle(&self, limit: Duration) {
-        loop {
-            let limit = if self.half_closed.get() {
-                limit.min(HALF_CLOSED_FOR)
-            } else {
-                limit
-            };
-            let (now, due) = (Instant::now(), self.last.get() + limit);
-            if due <= now {
-                return;
-            }
-            // It may become half closed meanwhile, and is seen to be so this much later at most.
-            sleep_until(due.min(now + HALF_CLOSED_FOR)).await;
-        }
-    }
-
-    fn note<T>(&self, polled: &Poll<T>) {
-        if polled.is_ready() {
-            self.last.set(Instant::now());
-        }
-    }
-}
-
-/// One end, with an eye on what moves.
-struct Watched<'t> {
-    stream: &'t mut Stream,
-    traffic: &'t Traffic,
-}
-
-impl<'t> Watched<'t> {
-    fn new(stream: &'t mut Stream, traffic: &'t Traffic) -> Self {
-        Self { stream, traffic }
-    }
-}
-
-impl AsyncRead for Watched<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut *self.stream).poll_read(cx, buf);
-        self.traffic.note(&polled);
-        if matches!(polled, Poll::Ready(Ok(()))) && buf.filled().len() == before {
-            self.traffic.half_closed.set(true);
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Watched<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut *self.stream).poll_write(cx, buf);
-        self.traffic.note(&polled);
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }

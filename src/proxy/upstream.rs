@@ -112,7 +112,7 @@ impl Upstream {
                 match line.send(head, body, timeouts.response).await {
                     Ok(Answer::Plain(head, body)) => return Ok((head, body)),
                     Ok(Answer::Switched(head, end)) => {
-                        let tunnel = Tunnel::new(end, lane, timeouts.tunnel, &self.shard);
+                        let tunnel = Tunnel::new(end, &head, lane, timeouts.tunnel, &self.shard);
                         return Ok((head, Body::Tunnel(Box::new(tunnel))));
                     }
                     Err(Failure::NotSent(unsent)) => body = unsent,

@@ -206,11 +206,15 @@ impl Gate {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Orders what came in through this gate to be ended; who carries it is told elsewhere.
+    /// Orders what came in through this gate to be ended; who carries it is told elsewhere. An order
+    /// stands until one for nothing takes it back.
     pub(super) fn order_cut(&self, by: CutBy, cuts: Cuts) {
-        self.cuts
-            .fetch_and(!(Cuts::ALL.0 << by.shift()), Ordering::AcqRel);
-        self.cuts.fetch_or(cuts.0 << by.shift(), Ordering::AcqRel);
+        if cuts == Cuts::NONE {
+            let others = !(Cuts::ALL.0 << by.shift());
+            self.cuts.fetch_and(others, Ordering::AcqRel);
+        } else {
+            self.cuts.fetch_or(cuts.0 << by.shift(), Ordering::AcqRel);
+        }
     }
 
     fn is_cut(&self, cuts: Cuts) -> bool {

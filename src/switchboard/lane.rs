@@ -4,8 +4,10 @@
 //! gates, so an old snapshot can never admit what a newer one would not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
+
+use tokio::sync::Notify;
 
 use crate::site::{Access, During, Epoch, SideName, SiteName};
 use crate::table::OriginAddr;
@@ -78,6 +80,10 @@ pub struct Gates {
     line: Arc<Line>,
     /// When users are told to come back, in seconds since the Unix epoch; 0 = not said.
     back_at_s: AtomicI64,
+    /// Tunnels, each of which has a permit for a write.
+    tunnels: AtomicUsize,
+    /// Told when the last of them is over.
+    tunnels_over: Notify,
     /// Requests of which a first byte went to an origin.
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
@@ -97,6 +103,8 @@ impl Gates {
             writes: Arc::new(gate()),
             during: AtomicU8::new(During::Page as u8),
             line,
+            tunnels: AtomicUsize::new(0),
+            tunnels_over: Notify::new(),
             back_at_s: AtomicI64::new(0),
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
@@ -232,7 +240,8 @@ impl Gates {
     }
 
     /// Orders the workers to end what is in flight, for a flip; they are told by
-    /// [`super::Switchboard::nudge`].
+    /// [`super::Switchboard::nudge`]. An order stands until the gates are released: one for less
+    /// takes nothing back.
     pub fn order_cut(&self, cut: Cut) {
         self.order(CutBy::Flip, cut);
     }
@@ -287,6 +296,34 @@ impl Gates {
         self.line.len()
     }
 
+    /// Counts one more tunnel, until the place is dropped; its permit goes first.
+    pub fn tunnel_place(self: &Arc<Self>) -> TunnelPlace {
+        self.tunnels.fetch_add(1, Ordering::AcqRel);
+        TunnelPlace {
+            gates: Arc::clone(self),
+        }
+    }
+
+    /// Tells whether a tunnel is in flight.
+    pub fn has_tunnels(&self) -> bool {
+        self.tunnels.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until no tunnel is in flight.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost but the wait.
+    pub async fn tunnels_over(&self) {
+        loop {
+            // Made before the look: whatever ends after that is heard of.
+            let over = self.tunnels_over.notified();
+            if !self.has_tunnels() {
+                return;
+            }
+            over.await;
+        }
+    }
+
     /// Counts a request whose first byte goes to an origin, at `now_ms` since the Unix epoch.
     pub fn count_forwarded(&self, now_ms: u64) {
         self.forwarded.fetch_add(1, Ordering::Relaxed);
@@ -299,5 +336,20 @@ impl Gates {
             self.forwarded.load(Ordering::Relaxed),
             self.last_forwarded_ms.load(Ordering::Relaxed),
         )
+    }
+}
+
+/// The place of a tunnel among those that are counted; dropping it gives it back.
+#[derive(Debug)]
+#[must_use]
+pub struct TunnelPlace {
+    gates: Arc<Gates>,
+}
+
+impl Drop for TunnelPlace {
+    fn drop(&mut self) {
+        if self.gates.tunnels.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.gates.tunnels_over.notify_waiters();
+        }
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
-pub use lane::{Cut, Gates, Kind, Lane};
+pub use lane::{Cut, Gates, Kind, Lane, TunnelPlace};
 pub use line::{Joined, LineBounds, Place, Turn};
 pub use snapshot::{Part, Route, SiteView, Snapshot};
 

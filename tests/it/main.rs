@@ -44,5 +44,6 @@ mod tls;
 mod trailers;
 mod tunnels;
 mod watch;
+mod websockets;
 mod words;
 mod zone;

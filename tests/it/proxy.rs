@@ -395,7 +395,9 @@ fn a_graceful_stop_lets_the_last_request_end() {
         std::net::TcpStream::connect(address).is_err()
     });
     track.live.let_go();
-    assert_eq!(client.answer("GET").unwrap().text(), "live");
+    let answer = client.answer("GET").unwrap();
+    assert_eq!(answer.text(), "live");
+    assert_eq!(answer.header("connection"), "close", "it is the last");
     assert!(client.is_closed());
     stopping.join().unwrap();
 }

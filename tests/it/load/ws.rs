@@ -10,6 +10,9 @@ use super::{DRAIN_FOR, Load, Rest};
 const ASK: &str = "GET /upgrade HTTP/1.1\r\nHost: www.ispot.example\r\nConnection: Upgrade\r\n\
                    Upgrade: websocket\r\n\r\n";
 
+/// The first byte of a Close frame (RFC 6455 §5.5.1), as [`read`] shows what is no text.
+const CLOSE: &str = "\u{fffd}";
+
 /// How long a client thinks between two messages.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -53,6 +56,11 @@ fn talk(load: &Load, connection: &mut Client, number: usize) -> Tunnel {
     };
     let mut colon = read(connection, 1);
     while let Some(letter) = colon.filter(|letter| letter != ":") {
+        if letter == CLOSE {
+            // A flip ended it before its origin had spoken; what comes after that is in no frames.
+            tunnel.ended = Instant::now();
+            return tunnel;
+        }
         tunnel.side += &letter;
         colon = read(connection, 1);
     }

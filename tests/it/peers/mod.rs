@@ -192,6 +192,7 @@ fn websockets_talk_through_a_tunnel_are_ended_by_a_flip_and_come_back_at_the_oth
     for script in &mut scripts {
         let saw = outcome(script);
         assert_eq!(saw["side"], "backup");
+        assert_eq!(saw["told"], 1012, "service restart");
         let ended = saw["ended"].as_f64().unwrap();
         // Far below the 30 s that the flip might have waited.
         assert!(

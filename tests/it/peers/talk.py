@@ -37,8 +37,8 @@ async def main():
         try:
             await asyncio.wait_for(socket.recv(), 60)
             raise SystemExit("a message from nobody")
-        except websockets.ConnectionClosed:
-            ended = time.time()
+        except websockets.ConnectionClosed as closed:
+            ended, told = time.time(), closed.rcvd
     while True:
         try:
             async with connect() as socket:
@@ -46,7 +46,7 @@ async def main():
             break
         except (websockets.InvalidHandshake, OSError):
             await asyncio.sleep(0.05)
-    print(json.dumps({"ended": ended, "side": side}))
+    print(json.dumps({"ended": ended, "told": told and told.code, "side": side}))
 
 
 asyncio.run(main())

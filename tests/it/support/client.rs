@@ -148,6 +148,13 @@ impl Client {
         Ok(bytes)
     }
 
+    /// Reads to the end of the connection, which must not be a reset.
+    pub(crate) fn rest(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Tells whether the other end closes the connection, without a byte more.
     pub(crate) fn is_closed(&mut self) -> bool {
         match self.reader.fill_buf() {
