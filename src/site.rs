@@ -129,6 +129,16 @@ pub enum DrainThen {
     Cut,
 }
 
+/// What becomes of WebSockets and other tunnels when their site is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tunnels {
+    /// They are closed at once.
+    Close,
+    /// They may end by themselves, and are closed at the drain deadline.
+    Drain,
+}
+
 /// How a flip ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -255,4 +265,5 @@ words!(Outcome {
     Restored = "restored",
 });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
+words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket" });

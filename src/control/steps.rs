@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
 use crate::journal::{CommitError, FlipEnd, LaneRecord};
-use crate::site::{During, FlipId, Outcome, Position, Positions};
+use crate::site::{During, FlipId, Outcome, Position, Positions, Tunnels};
 use crate::switchboard::{Cut, Snapshot};
 use crate::table::Diagnostic;
 use crate::zone::{self, Zones};
@@ -94,8 +94,11 @@ impl Actor {
             if scope == Scope::All {
                 gates.hold_all();
             }
-            // A tunnel would never drain, and its client comes back at once to wait like all.
-            gates.order_cut(Cut::Tunnels);
+            match moving.site.flip.websockets {
+                // Its client comes back at once, to wait like all.
+                Tunnels::Close => gates.order_cut(Cut::Tunnels),
+                Tunnels::Drain => {}
+            }
         }
         self.board.nudge();
         Some(Input::Held)

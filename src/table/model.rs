@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName};
+use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
 
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
@@ -272,6 +272,8 @@ pub struct FlipPolicy {
     pub drain_then: DrainThen,
     /// How long an origin is given to end what was given up before its answer ended.
     pub linger: Duration,
+    /// What becomes of WebSockets and other tunnels.
+    pub websockets: Tunnels,
 }
 
 /// `preflight:` what must be true of a side before it takes over.

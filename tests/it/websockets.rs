@@ -10,7 +10,9 @@ use pointsman::switchboard::Cut;
 use pointsman::table::OriginAddr;
 
 use crate::support::client::{Client, PATIENCE, until};
+use crate::support::daemon::OneSite;
 use crate::support::origin::pattern;
+use crate::support::stage::Stage;
 use crate::support::track::{HOST, Track};
 
 /// A tunnel of which the test is both ends.
@@ -229,4 +231,65 @@ fn a_client_is_told_by_1001_that_the_daemon_stops() {
     assert_eq!(close_code(&line.client.rest().unwrap()), 1001);
     drop(line.client);
     stopping.join().unwrap();
+}
+
+/// Opens a WebSocket through a daemon, and reads what its origin says first.
+fn open(stage: &Stage, path: &str, first: &[u8]) -> Client {
+    let mut client = Client::connect(stage.place.http().parse().unwrap());
+    client.send(&ask(path, "websocket"));
+    assert_eq!(client.head().unwrap().0, 101);
+    assert_eq!(read(&mut client, first.len()), first);
+    client
+}
+
+#[test]
+fn with_drain_a_websocket_goes_on_and_the_flip_settles_when_it_has_ended() {
+    let flip = "{during: page, websockets: drain, drain: {for: 10m, then: restore}}";
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut client = open(&stage, "/websocket", b"\x81\x04live");
+    stage.edit_until_it_drains();
+    client.send("still there?");
+    assert_eq!(read(&mut client, 6), b"\x81\x04live");
+    drop(client);
+    let flip = stage.place.flip_ended(1);
+    assert_eq!(flip["outcome"], "settled", "{flip}");
+}
+
+#[test]
+fn with_drain_a_websocket_is_told_by_1012_at_the_deadline_and_does_not_bring_the_flip_back() {
+    let flip = "{during: page, websockets: drain, drain: {for: 300ms, then: restore}}";
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut client = open(&stage, "/websocket", b"\x81\x04live");
+    let mut stuck = open(&stage, "/websocket/half", b"\x81\x64live");
+    let (code, said) = stage.place.flip("backup");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(stage.live.open_connections(), 0, "their sockets are closed");
+    assert_eq!(close_code(&client.rest().unwrap()), 1012);
+    assert_eq!(stuck.rest().unwrap(), b"");
+}
+
+#[test]
+fn with_close_a_frame_that_is_not_finished_by_the_deadline_does_not_bring_the_flip_back() {
+    let flip = "{during: page, websockets: close, drain: {for: 1ms, then: restore}}";
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut stuck = open(&stage, "/websocket/half", b"\x81\x64live");
+    let (code, said) = stage.place.flip("backup");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(stuck.rest().unwrap(), b"");
+}
+
+#[test]
+fn with_drain_a_write_beside_a_websocket_brings_the_flip_back_at_the_deadline() {
+    let flip = "{during: page, websockets: drain, drain: {for: 300ms, then: restore}}";
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let mut client = open(&stage, "/websocket", b"\x81\x04live");
+    let mut slow = stage.in_flight("POST");
+    let (code, said) = stage.place.flip("backup");
+    assert_eq!(code, 4, "{said}");
+    assert_eq!(close_code(&client.rest().unwrap()), 1012);
+    stage.live.let_go();
+    assert_eq!(slow.answer("POST").unwrap().text(), "live");
+    let mut again = open(&stage, "/websocket", b"\x81\x04live");
+    again.send("and it is let be?");
+    assert_eq!(read(&mut again, 6), b"\x81\x04live");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::site::{DrainThen, During};
+use crate::site::{DrainThen, During, Tunnels};
 
 use super::form::{
     CHECK, FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, TARGET, between, key, times,
@@ -34,6 +34,12 @@ pub(super) const FLIP: &[Key] = &[
         between(Duration::ZERO, times(10, MINUTE)),
         Need::Default("5s"),
         "How long an origin is given to end a write that was given up before its answer ended.",
+    ),
+    key(
+        "websockets",
+        Shape::Words(Tunnels::WORDS),
+        Need::Default("close"),
+        "When WebSockets are closed: at once, or at the drain deadline.",
     ),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 
-use crate::site::{DrainThen, During};
+use crate::site::{DrainThen, During, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
 use super::super::model::{Check, FlipPolicy, Maintenance, Preflight, Timeouts};
@@ -48,6 +48,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
         linger: Duration::from_secs(5),
+        websockets: Tunnels::Close,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -76,6 +77,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         policy.drain_for = span(report, &drain, "for", policy.drain_for, bounds);
         policy.drain_then = drain.value_or(report, "then", policy.drain_then, scalar::word);
     }
+    policy.websockets = fields.value_or(report, "websockets", policy.websockets, scalar::word);
     policy
 }
 

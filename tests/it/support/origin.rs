@@ -8,6 +8,8 @@
 //! | `/trailers` | some chunks, then the field `x-sum` |
 //! | `/upgrade` | 101, its name, and then every byte back |
 //! | `/upgrade/wait` | the same, after the time of `/wait` |
+//! | `/websocket` | 101, and its name in a frame, at once and whenever it hears something |
+//! | `/websocket/half` | 101, and the first half of a frame that never ends |
 //! | `/echo` | the length and the sum of the bytes of the request's body |
 //! | `/wait` | nothing until [`Origin::let_go`], or until the peer is gone |
 //! | `/stall` | half of an answer, then like `/wait` |
@@ -186,11 +188,11 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) -> std::io::Resu
         };
         let (body, trailers) = read_body(&mut reader, &headers)?;
         shared.log.lock().unwrap()[index].trailers = trailers;
-        if path.starts_with("/upgrade") {
+        if path.starts_with("/upgrade") || path.starts_with("/websocket") {
             if path.ends_with("/wait") && !wait(shared, &stream.stream) {
                 return Ok(());
             }
-            let done = switch(shared, &mut reader, &mut stream);
+            let done = switch(shared, &path, &mut reader, &mut stream);
             shared.log.lock().unwrap()[index].ended = Some(stream.last_write);
             return done;
         }
@@ -394,11 +396,34 @@ fn chunked(
     write!(stream, "0\r\n{after}\r\n")
 }
 
-/// Speaks first, and says everything back until the other end is done.
-fn switch(shared: &Shared, reader: &mut impl BufRead, stream: &mut Noted) -> std::io::Result<()> {
+/// Speaks first, and answers as its path says until the other end is done.
+fn switch(
+    shared: &Shared,
+    path: &str,
+    reader: &mut impl BufRead,
+    stream: &mut Noted,
+) -> std::io::Result<()> {
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
-    write!(stream, "{head}\r\n{}:", shared.side)?;
-    std::io::copy(reader, stream).map(|_| ())
+    let side = shared.side.as_str();
+    write!(stream, "{head}\r\n")?;
+    match path {
+        "/websocket" => loop {
+            stream.write_all(&[&[0x81, side.len() as u8], side.as_bytes()].concat())?;
+            let heard = reader.fill_buf()?.len();
+            if heard == 0 {
+                return Ok(());
+            }
+            reader.consume(heard);
+        },
+        "/websocket/half" => {
+            stream.write_all(&[&[0x81, 100], side.as_bytes()].concat())?;
+            std::io::copy(reader, &mut std::io::sink()).map(|_| ())
+        }
+        _ => {
+            write!(stream, "{side}:")?;
+            std::io::copy(reader, stream).map(|_| ())
+        }
+    }
 }
 
 /// Waits to be let go; false when the peer is gone first.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pointsman::certs::Store;
 use pointsman::proxy::{self, Limits};
 use pointsman::site::{
-    Access, DrainThen, During, Epoch, Generation, Position, Positions, SideName, SiteName,
+    Access, DrainThen, During, Epoch, Generation, Position, Positions, SideName, SiteName, Tunnels,
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
@@ -65,6 +65,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
+            websockets: Tunnels::Close,
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),
