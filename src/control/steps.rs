@@ -209,7 +209,7 @@ impl Actor {
         let ready = self.ledger.ready_zones(&Ground {
             table: &self.table,
             before: Some(&before),
-            positions: &positions,
+            positions: &self.with_doubt(&positions),
             zones: Some(self.zones_of(running)),
         });
         let ready = ready.map_err(|mistakes| in_words(&mistakes))?;
@@ -256,27 +256,35 @@ impl Actor {
             return;
         };
         running.is_in_doubt = true;
-        let mut doubtful = Positions::default();
         for moving in &running.moves {
             moving.lane.gates.hold(During::Page);
-            let position = Position {
-                active: None,
-                epoch: moving.lane.epoch,
-            };
-            doubtful.0.insert(moving.planned.site.clone(), position);
         }
         let before = self.board.current();
         let zones = self.flips.get(&id).map(|running| self.zones_of(running));
         let zones = self.ledger.zones_in_doubt(&Ground {
             table: &self.table,
             before: Some(&before),
-            positions: &doubtful,
+            positions: &self.with_doubt(&Positions::default()),
             zones,
         });
         if let Some(zones) = zones {
             self.store(zones);
         }
         self.show();
+    }
+
+    /// Adds the sites whose active side is in doubt, as names see them: nowhere.
+    pub(super) fn with_doubt(&self, positions: &Positions) -> Positions {
+        let mut all = positions.clone();
+        let in_doubt = self.flips.values().filter(|running| running.is_in_doubt);
+        for moving in in_doubt.flat_map(|running| &running.moves) {
+            let nowhere = Position {
+                active: None,
+                epoch: moving.lane.epoch,
+            };
+            all.0.insert(moving.planned.site.clone(), nowhere);
+        }
+        all
     }
 
     /// Ends the doubt: the zones are those of the old side again.
@@ -286,7 +294,7 @@ impl Actor {
         let ready = self.ledger.ready_zones(&Ground {
             table: &self.table,
             before: Some(&before),
-            positions: &Positions::default(),
+            positions: &self.with_doubt(&Positions::default()),
             zones,
         });
         match ready {
@@ -363,11 +371,11 @@ impl Actor {
     }
 
     pub(super) fn release(&mut self, id: FlipId) -> Option<Input> {
-        if self.flips.get(&id)?.is_in_doubt {
+        let running = self.flips.get_mut(&id)?;
+        if std::mem::take(&mut running.is_in_doubt) {
             self.end_doubt(id);
         }
         let running = self.flips.get_mut(&id)?;
-        running.is_in_doubt = false;
         for moving in &running.moves {
             moving.lane.gates.release();
         }
