@@ -15,7 +15,7 @@ use super::body::Body;
 use super::client::Client;
 use super::error::Error;
 use super::head::{RequestHead, ResponseHead};
-use super::hold::{self, Stay};
+use super::hold::Stay;
 use super::page::Why;
 use super::service::{Service, without_port};
 use super::{forward, health, redirect};
@@ -48,8 +48,7 @@ impl Service {
         record: &mut Record,
     ) -> Result<Admission, Error> {
         let kind = kind(head);
-        let bytes = hold::bytes_kept(head, body);
-        let mut stay = Stay::new(&self.upstream.shard, &self.stopping, bytes);
+        let mut stay = Stay::new(&self.upstream.shard, &self.stopping, (head, body));
         let mut closed_before = false;
         loop {
             let found = self.find(host, head.path())?;
@@ -105,8 +104,11 @@ impl Service {
 
     /// Counts and logs an operator's write that `access` would have kept out.
     fn note_bypass(&self, client: &Client, found: &Found, kind: Kind, through: Pass) {
+        if through == Pass::default() || kind == Kind::Read {
+            return;
+        }
         let access = found.access();
-        if through == Pass::default() || kind == Kind::Read || access == Access::Open {
+        if access == Access::Open {
             return;
         }
         let site = found.site.name.as_str();
@@ -117,7 +119,7 @@ impl Service {
 }
 
 /// Waits at a held gate, if that is what those get who find it held.
-async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay) -> Result<(), Error> {
+async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay<'_>) -> Result<(), Error> {
     match (lane.gates.during(), kind) {
         (During::Page, _) => Err(found.page(Why::Maintenance)),
         (During::ReadOnly, Kind::Write) => Err(found.page(Why::WritingPaused)),
@@ -159,8 +161,8 @@ impl Found {
     /// one that writes where that is allowed while the rest may only be read.
     fn way_through_access(&self, client: &Client, head: &RequestHead, kind: Kind) -> Pass {
         let site = &self.site;
-        let address = client.address.ip().to_canonical();
-        let is_operator = site.maintenance.bypass.iter().any(|net| net.has(address));
+        let mut bypass = site.maintenance.bypass.iter();
+        let is_operator = bypass.any(|net| net.has(client.address.ip().to_canonical()));
         let is_allowed =
             kind == Kind::Write && site.writes_at(head.path()) && self.access() == Access::ReadOnly;
         if is_operator || is_allowed {

@@ -3,7 +3,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::watch;
@@ -46,29 +45,30 @@ impl Evicted {
 }
 
 /// One request's stay in the line of its site, from its first wait until it is let in.
-pub(super) struct Stay {
-    shard: Arc<HttpShard>,
-    bytes: u64,
+pub(super) struct Stay<'s> {
+    shard: &'s HttpShard,
+    /// Becomes true when the worker stops.
+    stopping: &'s watch::Receiver<bool>,
+    request: (&'s RequestHead, &'s Body),
     place: Option<Place>,
     since: Option<Instant>,
     /// Counted as evicted when this is dropped in the middle of a wait.
     waits_at: Option<SiteName>,
-    stopping: watch::Receiver<bool>,
 }
 
-impl Stay {
+impl<'s> Stay<'s> {
     pub(super) fn new(
-        shard: &Arc<HttpShard>,
-        stopping: &watch::Receiver<bool>,
-        bytes: u64,
+        shard: &'s HttpShard,
+        stopping: &'s watch::Receiver<bool>,
+        request: (&'s RequestHead, &'s Body),
     ) -> Self {
         Self {
-            shard: Arc::clone(shard),
-            bytes,
+            shard,
+            stopping,
+            request,
             place: None,
             since: None,
             waits_at: None,
-            stopping: stopping.clone(),
         }
     }
 
@@ -110,24 +110,25 @@ impl Stay {
         let kept = self.place.take().filter(|place| place.is_in(gates.line()));
         let place = match kept {
             Some(place) => place,
-            None => match gates.join(self.bytes, bounds(policy)) {
+            None => match gates.join(bytes_kept(self.request), bounds(policy)) {
                 Joined::Waits(place) => place,
                 Joined::Full => return Err(Evicted::Full),
                 Joined::Over => return Ok(()),
             },
         };
         let place = self.place.insert(place);
+        let mut stopping = self.stopping.clone();
         // Every arm may be dropped: the place is the stay's own.
         tokio::select! {
             biased;
             () = turn_of(place) => Ok(()),
             () = sleep_until(since + policy.hold_for) => Err(Evicted::Timeout),
-            _ = self.stopping.wait_for(|&stopping| stopping) => Err(Evicted::Shutdown),
+            _ = stopping.wait_for(|&stopping| stopping) => Err(Evicted::Shutdown),
         }
     }
 }
 
-impl Drop for Stay {
+impl Drop for Stay<'_> {
     fn drop(&mut self) {
         if let Some(site) = &self.waits_at {
             let why = if *self.stopping.borrow() {
@@ -168,7 +169,7 @@ fn bounds(policy: &FlipPolicy) -> LineBounds {
 }
 
 /// Tells how much memory a request keeps while it waits, at most, in bytes.
-pub(super) fn bytes_kept(head: &RequestHead, body: &Body) -> u64 {
+fn bytes_kept((head, body): (&RequestHead, &Body)) -> u64 {
     let fields = head.headers.iter();
     let fields: usize = fields.map(|(name, value)| name.len() + value.len()).sum();
     let ahead = body.exact_size().unwrap_or(BODY_AHEAD_MAX);
