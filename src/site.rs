@@ -155,6 +155,18 @@ pub enum Outcome {
     Restored,
 }
 
+/// What an emergency flip leaves out of a planned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skipped {
+    /// The wait for what is in flight: it is cut.
+    Drain,
+    /// The last copy of the data, and the checks after it.
+    Sync,
+    /// The checks of the target.
+    Checks,
+}
+
 /// The move of one site that a flip makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Move {
@@ -264,6 +276,7 @@ words!(Outcome {
     RestoredUnheld = "restored-unheld",
     Restored = "restored",
 });
+words!(Skipped { Drain = "drain", Sync = "sync", Checks = "checks" });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket" });

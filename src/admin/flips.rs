@@ -34,6 +34,12 @@ pub struct FlipBody {
     /// Why, for the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// An emergency: what is in flight is cut, nothing is copied; needs a reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
+    /// In an emergency: moves to a side whose checks nobody has looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force_check: bool,
 }
 
 /// One site to move.
@@ -88,6 +94,8 @@ pub(super) async fn begin(
         what: body.what()?,
         during: body.during,
         reason: body.reason,
+        now: body.now,
+        force_check: body.force_check,
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
         who: who(uid).await,

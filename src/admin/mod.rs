@@ -29,6 +29,7 @@ mod health;
 mod page;
 mod peer;
 mod problem;
+pub mod says;
 mod scrape;
 mod server;
 mod view;

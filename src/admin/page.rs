@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::control::{FlipStatus, Outcome};
 
 use super::Parts;
+use super::says;
 use super::view::{SiteView, StatusView};
 
 /// Everything above the content; it reloads itself every 2 s.
@@ -102,7 +103,7 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     let status = &site.status;
     let class = if status.active.is_none() {
         "card bad"
-    } else if status.diverged || status.problem.is_some() {
+    } else if status.diverged || status.problem.is_some() || status.emergency.is_some() {
         "card warn"
     } else {
         "card"
@@ -142,6 +143,10 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     }
     if let Some(problem) = &status.problem {
         write!(page, "<p class=say>{}</p>", Escaped(problem))?;
+    }
+    if let Some(emergency) = &status.emergency {
+        let text = says::emergency(emergency);
+        write!(page, "<p class=say>{}</p>", Escaped(&text))?;
     }
     page.push_str("</section>");
     Ok(())

@@ -57,6 +57,9 @@ impl From<&FlipError> for Problem {
             // RFC 9110 §15.5.13.
             FlipError::Changed => (StatusCode::PRECONDITION_FAILED, "state-changed"),
             FlipError::KeyReused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
+            FlipError::ReasonNeeded => (StatusCode::UNPROCESSABLE_ENTITY, "reason-needed"),
+            FlipError::DuringWithNow => (StatusCode::UNPROCESSABLE_ENTITY, "during-with-now"),
+            FlipError::ForceWithoutNow => (StatusCode::UNPROCESSABLE_ENTITY, "force-without-now"),
             FlipError::Twice { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "site-named-twice"),
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),

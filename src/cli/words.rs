@@ -1,6 +1,7 @@
 //! What the phases and outcomes of a flip mean, in words for whoever watches.
 
 use crate::control::{FlipStatus, Outcome};
+use crate::site::Skipped;
 
 use super::clock::time_of_day;
 
@@ -13,7 +14,13 @@ pub(super) fn phase_line(at: jiff::Timestamp, phase: &str, means: &str) -> Strin
 /// What happens in a phase; empty for one that says enough by its name.
 pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> String {
     let to = targets(flip);
+    let is_emergency = !flip.skipped.is_empty();
     match phase {
+        "rehearsing" if flip.skipped.contains(&Skipped::Checks) => {
+            format!("{to} is taken without a check")
+        }
+        "holding" if is_emergency => "nobody is let in".into(),
+        "draining" if is_emergency => format!("{in_flight} in flight, being cut"),
         "rehearsing" => format!("checking {to} before anyone waits"),
         "quiescing" => "the intent is in the journal".into(),
         "holding" => "nobody is let in; what is in flight goes on".into(),
@@ -46,6 +53,12 @@ pub(super) fn ending(flip: &FlipStatus, outcome: Outcome) -> String {
             format!("Restored: {sites} still on {from}; nobody had to wait.")
         }
         Outcome::Restored => format!("Restored: {sites} back on {from}."),
+    };
+    let is_at_risk = matches!(outcome, Outcome::Settled | Outcome::Moved);
+    let sentence = if is_at_risk && !flip.skipped.is_empty() {
+        format!("{sentence}\nWhat was cut, and what only {from} may have: `pointsman status`.")
+    } else {
+        sentence
     };
     match &flip.message {
         Some(message) => format!("{sentence}\n{message}"),

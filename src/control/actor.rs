@@ -21,6 +21,7 @@ use crate::table::{Loader, Table, Words};
 use crate::telemetry::ControlMetrics;
 
 use super::background;
+use super::emergency::Emergencies;
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
@@ -69,6 +70,8 @@ pub(super) struct Actor {
     pub(super) file_problem: Option<NotTaken>,
     /// Per site, why its last request was not carried out.
     pub(super) problems: BTreeMap<SiteName, String>,
+    /// Per site, what its last flip left at risk.
+    pub(super) emergencies: Emergencies,
     /// Per site, why the file does not yet say where it is.
     pub(super) unwritten: BTreeMap<SiteName, String>,
     /// Words written into the file since it was last read.

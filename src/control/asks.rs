@@ -70,6 +70,8 @@ impl Actor {
             what: What::Sites(moves),
             during: None,
             reason,
+            now: false,
+            force_check: false,
             who,
             expected: Expected::Anything,
             key: None,

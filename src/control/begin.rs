@@ -44,19 +44,21 @@ impl Actor {
         if self.is_stopping {
             return Err(FlipError::Stopping);
         }
+        request.check()?;
         let moves = self.moves(request)?;
         let id = self.next_flip;
         self.next_flip = id.next();
         for moving in &moves {
             self.problems.remove(&moving.planned.site);
         }
-        let plan = plan(&moves);
+        let plan = plan(&moves, request.now);
         let (flip, actions) = Flip::begin(plan);
         let journalled = NewFlip {
             moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
             during: plan.during,
             who: request.who.clone(),
-            reason: request.reason.clone(),
+            reason: request.reason().map(str::to_owned),
+            skipped: request.skipped(),
             began: Timestamp::now(),
             words,
         };
@@ -128,6 +130,7 @@ impl Actor {
                 site: Arc::clone(&view.site),
                 during: request.during.unwrap_or(view.site.flip.during),
                 lane: Arc::clone(lane),
+                cut: None,
             });
         }
         Ok(moves)
@@ -162,12 +165,12 @@ fn target(site: &Site, active: &SideName, to: Option<&SideName>) -> Result<SideN
 }
 
 /// Joins the policies of the sites that move together: the longest wait, the gentlest end.
-fn plan(moves: &[Moving]) -> Plan {
+fn plan(moves: &[Moving], now: bool) -> Plan {
     let policies = || moves.iter().map(|moving| &moving.site.flip);
     let gentle = policies().any(|policy| policy.drain_then == DrainThen::Restore);
     Plan {
         during: during(moves),
-        now: false,
+        now,
         drain_for: policies()
             .map(|policy| policy.drain_for)
             .max()

@@ -94,13 +94,27 @@ pub enum FlipError {
         side: SideName,
     },
     /// Another flip of this site runs.
-    #[error("site {site} is in flip {flip} already: wait for it, or cancel it")]
+    #[error(
+        "site {site} is in flip {flip} already: wait for it, or cancel it first with `pointsman \
+         flip --cancel {flip}`"
+    )]
     Conflict {
         /// The site.
         site: SiteName,
         /// The flip that runs.
         flip: FlipId,
     },
+    /// An emergency without a reason.
+    #[error("an emergency flip needs a reason, for those who find its traces later: say why")]
+    ReasonNeeded,
+    /// An emergency that says what users get while it drains.
+    #[error(
+        "an emergency flip waits for nothing, so `during` has no meaning with it: leave it out"
+    )]
+    DuringWithNow,
+    /// A planned flip that wants to leave the checks out.
+    #[error("only an emergency flip (`now`) may leave the checks of its target out")]
+    ForceWithoutNow,
     /// What the requester looked at is not what is.
     #[error("the sites have changed since: look again with `pointsman status`, then repeat it")]
     Changed,

@@ -15,7 +15,7 @@
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
 //! A crash leaves the journal and perhaps a word that is still to be rewritten: [`Control::open`]
-//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `recovery`, `edits`, `reload`, `words`
+//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `emergency`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
 mod access;
@@ -26,6 +26,7 @@ mod begin;
 mod certs;
 mod confirm;
 mod drive;
+mod emergency;
 mod failpoint;
 mod group;
 mod handle;
@@ -57,6 +58,7 @@ pub use reload::Disk;
 pub use request::{Expected, FlipRequest, RequestKey, What};
 pub use start::{Control, StartError};
 pub use status::{
-    AccessSaid, CertStatus, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status, ZoneStatus,
+    AccessSaid, CertStatus, Emergency, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status,
+    ZoneStatus,
 };
 pub use watch::{Watch, watch};

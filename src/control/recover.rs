@@ -10,6 +10,7 @@ use crate::site::{FlipId, Outcome, SiteName};
 use crate::switchboard::Switchboard;
 
 use super::actor::Actor;
+use super::emergency::{self, Emergencies};
 use super::ledger::Ledger;
 use super::status::FlipStatus;
 
@@ -22,6 +23,7 @@ pub(super) struct Past {
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
     pub(super) problems: BTreeMap<SiteName, String>,
     pub(super) next_flip: FlipId,
+    pub(super) emergencies: Emergencies,
 }
 
 impl Actor {
@@ -68,6 +70,7 @@ pub(super) fn past(ledger: &mut Ledger) -> Past {
         recent: VecDeque::new(),
         problems: BTreeMap::new(),
         next_flip: FlipId(1),
+        emergencies: BTreeMap::new(),
     };
     let Ok(journal) = &mut ledger.journal else {
         return nothing;
@@ -132,6 +135,7 @@ fn read(journal: &Journal, problems: BTreeMap<SiteName, String>) -> rusqlite::Re
         recent,
         problems,
         next_flip,
+        emergencies: emergency::read(journal)?,
     })
 }
 
@@ -152,5 +156,6 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         phase: flip.state,
         message: flip.message.filter(|text| !text.is_empty()),
         timeline: timeline.unwrap_or_default(),
+        skipped: flip.skipped,
     }
 }

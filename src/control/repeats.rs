@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::site::{During, FlipId};
+use crate::site::{During, FlipId, Skipped};
 
 use super::handle::FlipError;
 use super::request::{FlipRequest, RequestKey, What};
@@ -31,6 +31,7 @@ struct Asked {
     what: What,
     during: Option<During>,
     reason: Option<String>,
+    skipped: Vec<Skipped>,
 }
 
 impl Repeats {
@@ -69,6 +70,7 @@ impl Asked {
             what: request.what.clone(),
             during: request.during,
             reason: request.reason.clone(),
+            skipped: request.skipped(),
         }
     }
 }
@@ -84,6 +86,8 @@ mod tests {
             what: What::Group(GroupName::new("web"), None),
             during: None,
             reason: reason.map(str::to_owned),
+            now: false,
+            force_check: false,
             who: Who {
                 name: "alice".into(),
                 uid,

@@ -1,6 +1,8 @@
 //! What a flip is asked for with: what is to move, and what has to be as the asker saw it.
 
-use crate::site::{During, GroupName, SideName, SiteName, Who};
+use crate::site::{During, GroupName, SideName, SiteName, Skipped, Who};
+
+use super::handle::FlipError;
 
 /// Asks for a flip.
 #[derive(Clone, Debug)]
@@ -9,14 +11,44 @@ pub struct FlipRequest {
     pub what: What,
     /// What users get meanwhile; the site's own word when left out.
     pub during: Option<During>,
-    /// Why, for the journal.
+    /// Why, for the journal; blanks alone are no reason.
     pub reason: Option<String>,
+    /// An emergency: the active side is dead, or is to be taken as dead.
+    pub now: bool,
+    /// Moves to a target whose checks nobody has looked at; in an emergency only.
+    pub force_check: bool,
     /// Who asks.
     pub who: Who,
     /// What the asker has looked at.
     pub expected: Expected,
     /// Names the request, so that it can be sent again by one who did not hear the answer.
     pub key: Option<RequestKey>,
+}
+
+impl FlipRequest {
+    /// Shows the reason, if there is one in it.
+    pub(super) fn reason(&self) -> Option<&str> {
+        let reason = self.reason.as_deref().map(str::trim);
+        reason.filter(|reason| !reason.is_empty())
+    }
+
+    /// Lists what the flip leaves out; nothing, when it is planned.
+    pub(super) fn skipped(&self) -> Vec<Skipped> {
+        let emergency = [Skipped::Drain, Skipped::Sync];
+        let mut skipped = Vec::from_iter(emergency.into_iter().filter(|_| self.now));
+        skipped.extend(self.force_check.then_some(Skipped::Checks));
+        skipped
+    }
+
+    /// Looks whether the request makes sense, whatever the sites are like.
+    pub(super) fn check(&self) -> Result<(), FlipError> {
+        match (self.now, self.force_check) {
+            (false, true) => Err(FlipError::ForceWithoutNow),
+            (true, _) if self.during.is_some() => Err(FlipError::DuringWithNow),
+            (true, _) if self.reason().is_none() => Err(FlipError::ReasonNeeded),
+            (true, _) | (false, false) => Ok(()),
+        }
+    }
 }
 
 /// What is to move.

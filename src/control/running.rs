@@ -7,8 +7,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::flip::{Flip, Scope};
-use crate::journal::{NewFlip, ZoneRecord};
-use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName};
+use crate::journal::{CutRecord, NewFlip, ZoneRecord};
+use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
 use crate::switchboard::{Lane, Publication, Snapshot};
 use crate::table::Site;
 
@@ -44,6 +44,8 @@ pub(super) struct Moving {
     pub(super) during: During,
     /// The lane it leaves.
     pub(super) lane: Arc<Lane>,
+    /// What an emergency found in flight there, once the lane is held.
+    pub(super) cut: Option<CutRecord>,
 }
 
 /// A snapshot that is ready to be stored, with the serials in it.
@@ -66,6 +68,16 @@ impl Moving {
 }
 
 impl Running {
+    /// Tells whether the old side is to be taken as dead.
+    pub(super) fn is_emergency(&self) -> bool {
+        !self.journalled.skipped.is_empty()
+    }
+
+    /// Tells whether the target is taken as it is.
+    pub(super) fn skips_checks(&self) -> bool {
+        self.journalled.skipped.contains(&Skipped::Checks)
+    }
+
     /// Finds where a site goes.
     pub(super) fn target_of(&self, site: &SiteName) -> Option<&SideName> {
         let moving = self
@@ -112,6 +124,7 @@ impl Running {
             outcome: ending.map(|ending| ending.outcome),
             message,
             timeline: self.timeline.clone(),
+            skipped: self.journalled.skipped.clone(),
         }
     }
 }

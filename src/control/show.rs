@@ -144,6 +144,7 @@ impl Actor {
         let running = self.flips.values().flat_map(|running| &running.moves);
         let moving = running.map(|moving| &moving.planned.site);
         let told = self.problems.keys().chain(self.unwritten.keys());
+        let told = told.chain(self.emergencies.keys());
         let due = self.ledger.due_rewrites().map(|(site, _)| site);
         let said = self.ledger.accesses.keys().map(|place| &place.site);
         let named = moving.chain(told).chain(self.rewritten.keys()).chain(due);
@@ -205,6 +206,7 @@ impl Actor {
                         .collect()
                 })
                 .unwrap_or_default(),
+            emergency: self.emergencies.get(name).cloned(),
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 flip: None,
                 host: site.hosts[0].clone(),
                 sides: site.sides.iter().map(|side| side.name.clone()).collect(),
+                emergency: None,
             })
             .map(Arc::new)
             .collect::<Vec<_>>()
@@ -163,6 +164,7 @@ fn begin(
         outcome: None,
         message: None,
         timeline: Vec::new(),
+        skipped: request.skipped(),
     };
     status.flips.insert(0, Arc::new(flip));
     publish.send_replace(Arc::new(status));

@@ -122,6 +122,7 @@ impl Control {
             is_stopping: false,
             file_problem: None,
             problems: past.problems,
+            emergencies: past.emergencies,
             unwritten: BTreeMap::new(),
             rewritten: BTreeMap::new(),
             leaving: BTreeMap::new(),

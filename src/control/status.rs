@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::site::{
-    Access, During, Epoch, FlipId, Generation, GroupName, Move, Outcome, SideName, SiteName, Who,
+    Access, During, Epoch, FlipId, Generation, GroupName, Move, Outcome, SideName, SiteName,
+    Skipped, Who,
 };
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
@@ -82,6 +83,34 @@ pub struct SiteStatus {
     pub host: String,
     /// All its sides.
     pub sides: Vec<SideName>,
+    /// What its last flip left at risk, when that was an emergency.
+    #[serde(default)]
+    pub emergency: Option<Emergency>,
+}
+
+/// What an emergency flip skipped and cut, and what the side that it left may have that no other
+/// has; shown until a planned flip of the site has settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emergency {
+    /// The flip.
+    pub flip: FlipId,
+    /// Why it was made.
+    pub reason: Option<String>,
+    /// What it left out.
+    pub skipped: Vec<Skipped>,
+    /// The side that it left.
+    pub from: SideName,
+    /// The epoch that it ended.
+    pub epoch: Epoch,
+    /// Reads that were in flight and were cut.
+    pub cut_reads: u64,
+    /// Writes that were in flight and were cut.
+    pub cut_writes: u64,
+    /// Requests that the old side took since that epoch began, or since the daemon was started in
+    /// it: at least as many.
+    pub forwarded: u64,
+    /// When the last of them was sent; `None` when none was.
+    pub last_forwarded: Option<Timestamp>,
 }
 
 /// A part of a site.
@@ -158,6 +187,9 @@ pub struct FlipStatus {
     pub message: Option<String>,
     /// Every phase it went through.
     pub timeline: Vec<PhaseEntry>,
+    /// What it leaves out, as an emergency; empty when it is planned.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
 }
 
 /// When a flip entered a phase.

@@ -8,16 +8,17 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
-use crate::journal::{CommitError, FlipEnd, LaneRecord};
+use crate::journal::{CommitError, FlipEnd};
 use crate::site::{During, FlipId, Outcome, Position, Positions, Tunnels};
 use crate::switchboard::{Cut, Snapshot};
 use crate::table::Diagnostic;
 use crate::zone::{self, Zones};
 
 use super::actor::{Actor, Event};
+use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
 use super::preflight::{self, Thoroughness};
-use super::running::{Moving, Prepared, Running};
+use super::running::{Prepared, Running};
 use super::{confirm, failpoint, rewrite};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
@@ -27,14 +28,20 @@ impl Actor {
     pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
         let file = self.file.clone();
         let running = self.flips.get_mut(&id)?;
+        if running.skips_checks() {
+            return Some(Input::Preflight(Ok(())));
+        }
         let rehearses = matches!(running.flip, Flip::Rehearsing(_));
+        // A word that cannot be rewritten is no reason to stay on a dead side: it is tried again,
+        // and shown, until it can be.
+        let needs_word = rehearses && !running.is_emergency();
         let targets: Vec<_> = running
             .moves
             .iter()
             .map(|moving| (Arc::clone(&moving.site), moving.planned.to.clone()))
             .collect();
         let mut tried = Ok(());
-        if rehearses {
+        if needs_word {
             for (site, to) in &targets {
                 let word = self
                     .table
@@ -88,11 +95,16 @@ impl Actor {
     }
 
     pub(super) fn hold(&mut self, id: FlipId, scope: Scope) -> Option<Input> {
-        for moving in &self.flips.get(&id)?.moves {
+        let running = self.flips.get_mut(&id)?;
+        let is_emergency = running.is_emergency();
+        for moving in &mut running.moves {
             let gates = &moving.lane.gates;
             gates.hold(moving.during);
             if scope == Scope::All {
                 gates.hold_all();
+            }
+            if is_emergency && moving.cut.is_none() {
+                moving.cut = Some(about_to_be_cut(gates));
             }
             match moving.site.flip.websockets {
                 // Its client comes back at once, to wait like all.
@@ -176,10 +188,11 @@ impl Actor {
             Ok(prepared) => prepared,
             Err(why) => return Commit::NotWritten(why),
         };
+        let lanes = self.flips.get(&id).map(lanes).unwrap_or_default();
         let Ok(journal) = &mut self.ledger.journal else {
             return Commit::NotWritten("there is no journal".into());
         };
-        match journal.commit(id, &prepared.zones, Timestamp::now()) {
+        match journal.commit(id, &prepared.zones, &lanes, Timestamp::now()) {
             Ok(()) => {
                 failpoint::hit("committed");
                 if let Some(running) = self.flips.get_mut(&id) {
@@ -418,6 +431,9 @@ impl Actor {
             .map(|m| m.planned.site.clone())
             .collect();
         let message = &ending.message;
+        if matches!(ending.outcome, Outcome::Settled | Outcome::Moved) {
+            self.look_for_emergencies(id);
+        }
         match ending.outcome {
             Outcome::Settled => tracing::info!(flip = %id, "flip acknowledged"),
             Outcome::Moved => {
@@ -453,18 +469,6 @@ impl Running {
         });
         None
     }
-}
-
-fn lanes(running: &Running) -> Vec<LaneRecord> {
-    let record = |moving: &Moving| {
-        let (forwarded, last_forwarded_ms) = moving.lane.gates.forwarded();
-        LaneRecord {
-            site: moving.planned.site.clone(),
-            forwarded,
-            last_forwarded_ms,
-        }
-    };
-    running.moves.iter().map(record).collect()
 }
 
 fn in_words(mistakes: &[Diagnostic]) -> String {

@@ -35,8 +35,8 @@ use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
 pub use lock::{LockError, StateLock};
-pub use read::{FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
-pub use record::{CommitError, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
+pub use read::{EmergencyRecord, FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
+pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
 
 /// The file in the state directory.
 const FILE: &str = "journal.db";
@@ -44,8 +44,9 @@ const FILE: &str = "journal.db";
 /// Its name until it is complete; one that is found was cut short, and is made anew.
 const FILE_IN_THE_MAKING: &str = "journal.new";
 
-/// The version that `PRAGMA user_version` has; a journal of a later one is refused.
-const VERSION: i64 = 2;
+/// The version that `PRAGMA user_version` has; a journal of a later one is refused,
+/// and one of an earlier one is brought here.
+const VERSION: i64 = 3;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

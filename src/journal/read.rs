@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row};
 
-use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Via, Who};
+use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
 
-use super::Journal;
+use super::{CutRecord, Journal, LaneRecord};
 
 /// What is journalled of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,25 @@ pub struct FlipRecord {
     pub message: Option<String>,
     /// Every phase, as JSON.
     pub timeline: Option<String>,
+    /// What it left out, as an emergency; empty when it was planned.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The last move of a site, when it was an emergency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmergencyRecord {
+    /// The flip.
+    pub flip: FlipId,
+    /// What it left out.
+    pub skipped: Vec<Skipped>,
+    /// Why it was made.
+    pub reason: Option<String>,
+    /// The side that it left.
+    pub from: SideName,
+    /// The epoch that it ended.
+    pub epoch: Epoch,
+    /// What the lane that it closed had recorded.
+    pub lane: LaneRecord,
 }
 
 impl Journal {
@@ -154,7 +173,7 @@ impl Journal {
     /// The disk's, or a row that this program did not write.
     pub fn recent(&self, most: u32) -> rusqlite::Result<Vec<FlipRecord>> {
         let mut query = self.db.prepare(
-            "SELECT id, state, during, who, uid, via, reason, began_ms, message, timeline
+            "SELECT id, state, during, who, uid, via, reason, began_ms, message, timeline, skipped
              FROM flips ORDER BY id DESC LIMIT ?1",
         )?;
         let rows = query.query_map([most], |row| {
@@ -175,6 +194,43 @@ impl Journal {
                 moves: self.moves(id)?,
                 message: row.get(8)?,
                 timeline: row.get(9)?,
+                skipped: skipped(row, 10)?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Reads the sites whose last move was an emergency.
+    ///
+    /// # Errors
+    /// The disk's, or a row that this program did not write.
+    pub fn emergencies(&self) -> rusqlite::Result<Vec<EmergencyRecord>> {
+        let mut query = self.db.prepare(
+            "SELECT f.id, f.skipped, f.reason, m.site, m.from_side, m.from_epoch,
+                    coalesce(m.forwarded, 0), coalesce(m.last_forwarded_ms, 0),
+                    coalesce(m.cut_reads, 0), coalesce(m.cut_writes, 0)
+             FROM sites s
+             JOIN moves m ON m.site = s.name AND m.epoch = s.epoch
+             JOIN flips f ON f.id = m.flip
+             WHERE f.skipped IS NOT NULL
+             ORDER BY s.name",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok(EmergencyRecord {
+                flip: FlipId(row.get(0)?),
+                skipped: skipped(row, 1)?,
+                reason: row.get(2)?,
+                from: SideName::new(&row.get::<_, String>(4)?),
+                epoch: Epoch(row.get(5)?),
+                lane: LaneRecord {
+                    site: SiteName::new(&row.get::<_, String>(3)?),
+                    forwarded: row.get(6)?,
+                    last_forwarded_ms: row.get(7)?,
+                    cut: Some(CutRecord {
+                        reads: row.get(8)?,
+                        writes: row.get(9)?,
+                    }),
+                },
             })
         })?;
         rows.collect()
@@ -214,6 +270,13 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
     Ok(row
         .get::<_, Option<String>>(at)?
         .map(|side| SideName::new(&side)))
+}
+
+fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
+    let words: Option<String> = row.get(at)?;
+    let words = words.iter().flat_map(|words| words.split(' '));
+    let each = words.map(|word| word.parse().map_err(|error| foreign(at, error)));
+    each.collect()
 }
 
 pub(super) fn word<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>

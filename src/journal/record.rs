@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::site::{Access, During, Move, Outcome, SideName, SiteName, Who};
+use crate::site::{Access, During, Move, Outcome, SideName, SiteName, Skipped, Who};
 
 /// A flip as it is first written, with its intent or its refusal.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct NewFlip {
     pub reason: Option<String>,
     /// When it began.
     pub began: Timestamp,
+    /// What it leaves out, as an emergency; empty when it is planned.
+    pub skipped: Vec<Skipped>,
     /// The words of the file that asked for it, which count as read from here on.
     pub words: Vec<(SiteName, Option<SideName>)>,
 }
@@ -37,7 +39,7 @@ pub struct FlipEnd {
 }
 
 /// What a lane recorded until it was closed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneRecord {
     /// Its site.
     pub site: SiteName,
@@ -45,6 +47,17 @@ pub struct LaneRecord {
     pub forwarded: u64,
     /// When the last of them did; milliseconds since the Unix epoch, 0 = never.
     pub last_forwarded_ms: u64,
+    /// What an emergency found in flight at the hold, and cut.
+    pub cut: Option<CutRecord>,
+}
+
+/// Exchanges that were cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutRecord {
+    /// Reads.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
 }
 
 /// A site that is seen for the first time.

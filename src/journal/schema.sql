@@ -1,4 +1,4 @@
--- Version 2. Times are milliseconds since the Unix epoch.
+-- Version 3; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
 
 -- Where each site is, and what was last read of it in the file. A removed site keeps its row.
 CREATE TABLE sites (
@@ -24,7 +24,8 @@ CREATE TABLE flips (
     began_ms INTEGER NOT NULL,
     ended_ms INTEGER,
     message  TEXT,
-    timeline TEXT                           -- JSON, as `status -o json` shows it
+    timeline TEXT,                          -- JSON, as `status -o json` shows it
+    skipped  TEXT                           -- by an emergency: drain, sync, checks; NULL: planned
 ) STRICT;
 
 CREATE TABLE moves (
@@ -36,6 +37,8 @@ CREATE TABLE moves (
     epoch             INTEGER,              -- of the lane it makes
     forwarded         INTEGER,              -- requests that the lane it left had forwarded
     last_forwarded_ms INTEGER,
+    cut_reads         INTEGER,              -- in flight at the hold of an emergency, which cut them
+    cut_writes        INTEGER,              -- the same; NULL: planned, or no hold
     PRIMARY KEY (flip, site)
 ) STRICT;
 

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::site::{Access, During, Epoch, FlipId, Move, Outcome, SideName, SiteName, Via, Who};
+use crate::site::{
+    Access, During, Epoch, FlipId, Move, Outcome, SideName, SiteName, Skipped, Via, Who,
+};
 
 use super::{
-    FlipEnd, Journal, LaneRecord, NewFlip, OpenError, SiteAdoption, StateLock, ZoneRecord,
+    CutRecord, EmergencyRecord, FlipEnd, Journal, LaneRecord, NewFlip, OpenError, SiteAdoption,
+    StateLock, ZoneRecord,
 };
 
 fn ispot() -> SiteName {
@@ -45,6 +48,7 @@ fn to_backup() -> NewFlip {
         },
         reason: Some("disk failure".into()),
         began: Timestamp::UNIX_EPOCH,
+        skipped: Vec::new(),
         words: Vec::new(),
     }
 }
@@ -63,6 +67,7 @@ fn a_commit_moves_the_site_its_epoch_its_word_and_its_zones_together() {
         .commit(
             FlipId(1),
             std::slice::from_ref(&zone),
+            &[],
             Timestamp::UNIX_EPOCH,
         )
         .expect("written");
@@ -101,11 +106,55 @@ fn an_aborted_commit_is_as_if_it_had_not_been() {
     let before = journal.sites().expect("read");
     journal.intent(FlipId(1), &to_backup()).expect("written");
     journal
-        .commit(FlipId(1), &[], Timestamp::UNIX_EPOCH)
+        .commit(FlipId(1), &[], &[], Timestamp::UNIX_EPOCH)
         .expect("written");
     journal.abort(FlipId(1)).expect("written");
     assert_eq!(journal.sites().expect("read"), before);
     assert!(!journal.unfinished().expect("read")[0].is_committed);
+}
+
+#[test]
+fn an_emergency_is_shown_until_the_site_moves_again_as_planned() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    let now = NewFlip {
+        skipped: vec![Skipped::Drain, Skipped::Sync],
+        ..to_backup()
+    };
+    let cut = Some(CutRecord {
+        reads: 1,
+        writes: 2,
+    });
+    let lane = LaneRecord {
+        site: ispot(),
+        forwarded: 7,
+        last_forwarded_ms: 9,
+        cut,
+    };
+    journal.intent(FlipId(1), &now).expect("written");
+    assert_eq!(journal.emergencies().expect("read"), [], "not committed");
+    let at = Timestamp::UNIX_EPOCH;
+    let lanes = std::slice::from_ref(&lane);
+    journal.commit(FlipId(1), &[], lanes, at).expect("written");
+    drop(journal);
+
+    let mut journal = open(scratch.path()).expect("a journal in use");
+    let shown = EmergencyRecord {
+        flip: FlipId(1),
+        skipped: now.skipped,
+        reason: now.reason,
+        from: SideName::new("live"),
+        epoch: Epoch(1),
+        lane,
+    };
+    assert_eq!(
+        journal.emergencies().expect("read"),
+        std::slice::from_ref(&shown)
+    );
+    journal.intent(FlipId(2), &to_backup()).expect("written");
+    assert_eq!(journal.emergencies().expect("read"), [shown], "not yet");
+    journal.commit(FlipId(2), &[], &[], at).expect("written");
+    assert_eq!(journal.emergencies().expect("read"), []);
 }
 
 #[test]
@@ -122,6 +171,7 @@ fn the_history_says_who_why_and_how_it_ended() {
             site: ispot(),
             forwarded: 7,
             last_forwarded_ms: 9,
+            cut: None,
         }],
     };
     journal.end(FlipId(1), &end).expect("written");
@@ -184,21 +234,4 @@ fn a_second_daemon_does_not_get_the_lock() {
         error.to_string().contains("in use by another pointsman"),
         "{error}"
     );
-}
-
-#[test]
-fn a_journal_of_version_1_is_brought_up_to_date_and_keeps_what_it_had() {
-    let state = tempfile::tempdir().expect("a directory");
-    {
-        let journal = with_ispot_live(state.path());
-        // What version 2 added is taken away again.
-        let back = "DROP TABLE access; PRAGMA user_version = 1;";
-        journal.db.execute_batch(back).expect("version 1");
-    }
-
-    let journal = open(state.path()).expect("brought up to date");
-
-    assert_eq!(journal.accesses(), Ok(Vec::new()));
-    let site = journal.site(&ispot()).expect("read").expect("a row");
-    assert_eq!(site.active, SideName::new("live"));
 }

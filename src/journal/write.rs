@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 use crate::site::{Access, Epoch, FlipId, Outcome, SideName, SiteName};
 
 use super::read::ZoneRecord;
-use super::{CommitError, FlipEnd, Journal, NewFlip, SiteAdoption};
+use super::{CommitError, FlipEnd, Journal, LaneRecord, NewFlip, SiteAdoption};
 
 impl Journal {
     /// Adopts sites that are seen for the first time, each at epoch 1.
@@ -56,8 +56,8 @@ impl Journal {
 
     /// Writes the commit of a flip: the point of no return.
     ///
-    /// The new sides and epochs, the words that the file is to be rewritten to, and the serials of
-    /// the zones that change are one transaction.
+    /// The new sides and epochs, the words that the file is to be rewritten to, the serials of the
+    /// zones that change, and what the old lanes recorded are one transaction.
     ///
     /// # Errors
     /// See [`CommitError`].
@@ -65,10 +65,12 @@ impl Journal {
         &mut self,
         id: FlipId,
         zones: &[ZoneRecord],
+        lanes: &[LaneRecord],
         at: Timestamp,
     ) -> Result<(), CommitError> {
         let tx = self.db.transaction().map_err(CommitError::NotWritten)?;
         write_commit(&tx, id, zones, at).map_err(CommitError::NotWritten)?;
+        write_lanes(&tx, id, lanes).map_err(CommitError::NotWritten)?;
         tx.commit().map_err(CommitError::Unknown)
     }
 
@@ -118,18 +120,7 @@ impl Journal {
     pub fn end(&mut self, id: FlipId, end: &FlipEnd) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
         write_end(&tx, id, end)?;
-        for lane in &end.lanes {
-            tx.execute(
-                "UPDATE moves SET forwarded = ?3, last_forwarded_ms = ?4
-                 WHERE flip = ?1 AND site = ?2",
-                params![
-                    id.0,
-                    lane.site.as_str(),
-                    lane.forwarded,
-                    lane.last_forwarded_ms
-                ],
-            )?;
-        }
+        write_lanes(&tx, id, &end.lanes)?;
         tx.commit()
     }
 
@@ -235,8 +226,8 @@ fn insert_flip(
     state: &str,
 ) -> rusqlite::Result<()> {
     tx.execute(
-        "INSERT INTO flips (id, state, during, who, uid, via, reason, began_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO flips (id, state, during, who, uid, via, reason, began_ms, skipped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             id.0,
             state,
@@ -246,6 +237,7 @@ fn insert_flip(
             flip.who.via.word(),
             flip.reason,
             flip.began.as_millisecond(),
+            skipped_words(flip),
         ],
     )?;
     for planned in &flip.moves {
@@ -266,6 +258,12 @@ fn insert_flip(
         )?;
     }
     Ok(())
+}
+
+/// `drain sync`; nothing for a planned flip.
+fn skipped_words(flip: &NewFlip) -> Option<String> {
+    let words: Vec<_> = flip.skipped.iter().map(|skipped| skipped.word()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn write_commit(
@@ -302,6 +300,25 @@ fn write_end(tx: &Transaction<'_>, id: FlipId, end: &FlipEnd) -> rusqlite::Resul
             end.timeline
         ],
     )?;
+    Ok(())
+}
+
+fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqlite::Result<()> {
+    for lane in lanes {
+        tx.execute(
+            "UPDATE moves SET forwarded = ?3, last_forwarded_ms = ?4,
+                 cut_reads = ?5, cut_writes = ?6
+             WHERE flip = ?1 AND site = ?2",
+            params![
+                id.0,
+                lane.site.as_str(),
+                lane.forwarded,
+                lane.last_forwarded_ms,
+                lane.cut.map(|cut| cut.reads),
+                lane.cut.map(|cut| cut.writes)
+            ],
+        )?;
+    }
     Ok(())
 }
 

@@ -267,6 +267,15 @@ impl Gates {
         self.reads.in_flight() + self.writes.in_flight()
     }
 
+    /// Counts what is in flight at the held gates: reads, and writes.
+    ///
+    /// Whoever is refused counts for an instant, so the least of several looks is what is there.
+    pub fn held_in_flight(&self) -> (u64, u64) {
+        const LOOKS: u32 = 16;
+        let least = |gate: &Gate| (0..LOOKS).map(|_| gate.in_flight()).min().unwrap_or(0);
+        (least(&self.reads), least(&self.writes))
+    }
+
     /// Tells whether a write is in flight at the held gate.
     ///
     /// Whoever is refused counts for an instant, so it takes several looks in a row to be sure.

@@ -14,6 +14,7 @@ mod dns;
 mod docs;
 mod doubt;
 mod edits;
+mod emergency;
 mod ferret;
 mod flip_counts;
 mod flips;

@@ -126,6 +126,7 @@ mod tests {
                 outcome: None,
                 message: None,
                 timeline: vec![entry("holding"), entry("draining")],
+                skipped: Vec::new(),
             },
             in_flight,
             waiting: 0,

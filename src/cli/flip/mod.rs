@@ -35,6 +35,7 @@ use super::{Output, out, socket};
     after_help = "Examples:\n  pointsman flip ispot --to backup --reason \"disk failure\"\n  \
                         pointsman flip ispot megalab --during hold --yes\n  \
                         pointsman flip --group web --to backup --reason \"disk failure\"\n  \
+                        pointsman flip ispot --now --reason \"live is dead\"\n  \
                         pointsman flip --cancel 7"
 )]
 pub(super) struct Args {
@@ -53,11 +54,17 @@ pub(super) struct Args {
     /// What users get meanwhile: page, hold or read-only [default: what the file says]
     #[arg(long, value_name = "WORD")]
     during: Option<During>,
+    /// The active side is dead: cut what is in flight, copy nothing; needs a reason
+    #[arg(long, requires = "reason", conflicts_with = "during")]
+    now: bool,
+    /// With --now: move even if a check of the target fails
+    #[arg(long, requires = "now")]
+    force_check: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now"])]
     cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -132,6 +139,8 @@ fn body(args: &Args) -> FlipBody {
         group,
         during: args.during,
         reason: args.reason.clone(),
+        now: args.now,
+        force_check: args.force_check,
     }
 }
 

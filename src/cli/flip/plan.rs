@@ -6,8 +6,31 @@ use crate::site::{GroupName, SideName};
 
 use super::Args;
 
-/// Shows what is about to happen, a line per site.
+/// Shows what is about to happen: a line per site, and what an emergency does beside.
 pub(super) fn plan(args: &Args, status: &StatusView) -> String {
+    let moves = moves(args, status);
+    if args.now {
+        format!("{moves}\n{}", emergency(args.force_check))
+    } else {
+        moves
+    }
+}
+
+fn emergency(force_check: bool) -> String {
+    let checks = if force_check {
+        "The side it goes to is not checked either."
+    } else {
+        "The checks of the side it goes to still run, and refuse it when one fails."
+    };
+    format!(
+        "NOW, as if the side it leaves were dead:\n  \
+         Every request that is there is cut, in the middle of what it does; nothing is waited \
+         for.\n  \
+         Nothing is copied: what only that side has stays there, and may be lost.\n  {checks}"
+    )
+}
+
+fn moves(args: &Args, status: &StatusView) -> String {
     let Some(group) = &args.group else {
         let sites = args.sites.iter().map(String::as_str);
         return lines(sites.map(|name| line(name, args, status)));
@@ -46,5 +69,26 @@ fn other_side(site: &SiteStatus) -> &str {
     match (others.next(), others.next()) {
         (Some(other), None) => other.as_str(),
         (None, _) | (_, Some(_)) => "?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emergency_says_what_is_cut_and_what_is_skipped() {
+        let checked = emergency(false);
+        let forced = emergency(true);
+
+        for said in [&checked, &forced] {
+            assert!(
+                said.contains("Every request that is there is cut"),
+                "{said}"
+            );
+            assert!(said.contains("Nothing is copied"), "{said}");
+        }
+        assert!(checked.contains("checks of the side it goes to still run"));
+        assert!(forced.contains("is not checked either"));
     }
 }

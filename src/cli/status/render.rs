@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admin::{SiteView, StatusView};
+use crate::admin::{SiteView, StatusView, says};
 use crate::control::{CertStatus, FlipStatus, Outcome, SiteStatus};
 use crate::site::SideName;
 
@@ -40,6 +40,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
     for site in &status.sites {
         text += &attention(&site.status, &status.file);
         text += &access::lines(&site.status);
+        text += &emergency(&site.status);
     }
     if let Some((flip, outcome)) = last_ended(status) {
         text += &ended_flip(flip, outcome);
@@ -113,6 +114,9 @@ fn state(site: &SiteView, status: &StatusView) -> String {
         } => format!("file asks for {desired}"),
         SiteStatus {
             problem: Some(_), ..
+        }
+        | SiteStatus {
+            emergency: Some(_), ..
         } => "see below".into(),
         SiteStatus { .. } => "ok".into(),
     }
@@ -155,6 +159,19 @@ fn attention(site: &SiteStatus, file: &str) -> String {
         );
     }
     text
+}
+
+/// What an emergency flip left at risk; nothing, unless the last one was one.
+fn emergency(site: &SiteStatus) -> String {
+    let Some(emergency) = &site.emergency else {
+        return String::new();
+    };
+    let name = &site.name;
+    format!(
+        "\n{name} was moved in an emergency:\n{}  Shown until a planned flip of {name} has \
+         settled.\n",
+        indented(&says::emergency(emergency))
+    )
 }
 
 fn last_ended(status: &StatusView) -> Option<(&FlipStatus, Outcome)> {
@@ -231,6 +248,7 @@ mod tests {
                 flip: None,
                 host: format!("www.{name}.example"),
                 sides: vec![SideName::new("live"), SideName::new("backup")],
+                emergency: None,
             },
             in_flight: 12,
             waiting: 0,

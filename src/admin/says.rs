@@ -1,0 +1,91 @@
+//! What the status says of a site in an emergency, for the page and for the terminal alike.
+
+use std::fmt::Write as _;
+
+use crate::control::Emergency;
+use crate::site::Skipped;
+
+/// Says what an emergency flip did, and what may be lost: at least one sentence a line.
+#[must_use]
+pub fn emergency(emergency: &Emergency) -> String {
+    let Emergency {
+        flip,
+        from,
+        epoch,
+        forwarded,
+        ..
+    } = emergency;
+    let mut text = format!("Flip {flip} took {from} as dead");
+    // Writing to a string cannot fail.
+    let _ = match &emergency.reason {
+        Some(reason) => writeln!(text, ": {reason}"),
+        None => writeln!(text, "."),
+    };
+    let skipped: Vec<_> = emergency.skipped.iter().map(|one| skipped(*one)).collect();
+    let _ = writeln!(
+        text,
+        "Skipped: {}. Cut: {} and {}.",
+        skipped.join(", "),
+        counted(emergency.cut_reads, "read"),
+        counted(emergency.cut_writes, "write"),
+    );
+    let _ = match emergency.last_forwarded {
+        Some(last) => writeln!(
+            text,
+            "{from} took at least {} since epoch {epoch} began, the last at {}: what they wrote \
+             there may be lacking here.",
+            counted(*forwarded, "request"),
+            last.strftime("%F %H:%M:%S UTC"),
+        ),
+        None => writeln!(
+            text,
+            "{from} took no request in epoch {epoch} that this daemon knows of."
+        ),
+    };
+    text
+}
+
+/// Names what an emergency leaves out.
+#[must_use]
+pub fn skipped(skipped: Skipped) -> &'static str {
+    match skipped {
+        Skipped::Drain => "the drain",
+        Skipped::Sync => "the last copy",
+        Skipped::Checks => "the checks of the target",
+    }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::{Epoch, FlipId, SideName};
+
+    #[test]
+    fn it_says_why_what_was_skipped_and_what_may_be_lost() {
+        let text = emergency(&Emergency {
+            flip: FlipId(3),
+            reason: Some("disk failure".into()),
+            skipped: vec![Skipped::Drain, Skipped::Sync, Skipped::Checks],
+            from: SideName::new("live"),
+            epoch: Epoch(2),
+            cut_reads: 1,
+            cut_writes: 2,
+            forwarded: 7,
+            last_forwarded: Some(jiff::Timestamp::UNIX_EPOCH),
+        });
+
+        assert_eq!(
+            text,
+            "Flip 3 took live as dead: disk failure\n\
+             Skipped: the drain, the last copy, the checks of the target. Cut: 1 read and 2 \
+             writes.\n\
+             live took at least 7 requests since epoch 2 began, the last at 1970-01-01 00:00:00 \
+             UTC: what they wrote there may be lacking here.\n"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+-- Version 1. Times are milliseconds since the Unix epoch.
+
+-- Where each site is, and what was last read of it in the file. A removed site keeps its row.
+CREATE TABLE sites (
+    name         TEXT PRIMARY KEY,
+    active       TEXT NOT NULL,
+    epoch        INTEGER NOT NULL,          -- of the lane that serves
+    epoch_used   INTEGER NOT NULL,          -- the highest that any attempt used
+    word         TEXT,                      -- `active` as last read; NULL = left out
+    access       TEXT NOT NULL,             -- `access` as last read
+    rewrite_from TEXT,                      -- the word that the file still has to lose ...
+    rewrite_to   TEXT                       -- ... for this one; NULL = nothing is pending
+) STRICT;
+
+-- Every flip attempt. state: intent, committed, aborted, or how it ended.
+CREATE TABLE flips (
+    id       INTEGER PRIMARY KEY,
+    state    TEXT NOT NULL,
+    during   TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    uid      INTEGER NOT NULL,
+    via      TEXT NOT NULL,
+    reason   TEXT,
+    began_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    message  TEXT,
+    timeline TEXT                           -- JSON, as `status -o json` shows it
+) STRICT;
+
+CREATE TABLE moves (
+    flip              INTEGER NOT NULL REFERENCES flips (id),
+    site              TEXT NOT NULL,
+    from_side         TEXT NOT NULL,
+    to_side           TEXT NOT NULL,
+    from_epoch        INTEGER,              -- of the lane it leaves; NULL: refused before an intent
+    epoch             INTEGER,              -- of the lane it makes
+    forwarded         INTEGER,              -- requests that the lane it left had forwarded
+    last_forwarded_ms INTEGER,
+    PRIMARY KEY (flip, site)
+) STRICT;
+
+-- What is not a flip: words adopted, words read, recoveries.
+CREATE TABLE events (
+    at_ms  INTEGER NOT NULL,
+    site   TEXT,
+    what   TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+
+-- The serial and the content of each zone as last published.
+CREATE TABLE zones (
+    name   TEXT PRIMARY KEY,
+    serial INTEGER NOT NULL,
+    digest INTEGER NOT NULL
+) STRICT;
