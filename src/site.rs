@@ -184,6 +184,23 @@ impl fmt::Display for Move {
     }
 }
 
+/// The command that moves a site whose active side is dead; `None` when it has no other side.
+pub fn emergency_command<'a>(
+    site: &SiteName,
+    active: &SideName,
+    sides: impl Iterator<Item = &'a SideName>,
+) -> Option<String> {
+    let others: Vec<_> = sides.filter(|side| *side != active).collect();
+    let to = match others.as_slice() {
+        [] => return None,
+        [other] => other.as_str(),
+        [_, ..] => "SIDE",
+    };
+    Some(format!(
+        "pointsman flip {site} --to {to} --now --reason \"…\""
+    ))
+}
+
 /// Who asked for something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {

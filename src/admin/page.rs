@@ -101,7 +101,7 @@ fn write_page(page: &mut String, status: &StatusView) -> std::fmt::Result {
 
 fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     let status = &site.status;
-    let class = if status.active.is_none() {
+    let class = if status.active.is_none() || site.down_since.is_some() {
         "card bad"
     } else if status.diverged || status.problem.is_some() || status.emergency.is_some() {
         "card warn"
@@ -132,6 +132,14 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
          </div><div><dt>on hold<dd>{}</div><div><dt>forwarded<dd>{}</div></dl>",
         status.access, status.epoch, site.in_flight, site.waiting, site.forwarded
     )?;
+    if let Some(down) = says::down(site) {
+        write!(page, "<p class=say>{}", Escaped(&down))?;
+        if let Some(command) = says::command_if_dead(site) {
+            let command = Escaped(&command);
+            write!(page, "<br>If it is dead: <code>{command}</code>")?;
+        }
+        page.push_str("</p>");
+    }
     if status.active.is_none() {
         page.push_str("<p class=say>Which side is active is in doubt: users get the page.</p>");
     }

@@ -1,9 +1,11 @@
-//! What the status says of a site in an emergency, for the page and for the terminal alike.
+//! What the status says of a site that is down, or was moved in an emergency, for the page and for the terminal alike.
 
 use std::fmt::Write as _;
 
-use crate::control::Emergency;
-use crate::site::Skipped;
+use crate::control::{Emergency, SiteStatus};
+use crate::site::{self, Skipped};
+
+use super::view::SiteView;
 
 /// Says what an emergency flip did, and what may be lost: at least one sentence a line.
 #[must_use]
@@ -43,6 +45,29 @@ pub fn emergency(emergency: &Emergency) -> String {
         ),
     };
     text
+}
+
+/// Says that the active side of a site is down; nothing when it is not.
+#[must_use]
+pub fn down(site: &SiteView) -> Option<String> {
+    let (since, active) = (site.down_since?, site.status.active.as_ref()?);
+    let since = since.strftime("%F %H:%M:%S UTC");
+    Some(format!(
+        "{active} is down: none of its origins accepts connections, since {since}. Nothing moves \
+         by itself."
+    ))
+}
+
+/// Names the command for a site whose active side is dead.
+#[must_use]
+pub fn command_if_dead(site: &SiteView) -> Option<String> {
+    let SiteStatus {
+        name,
+        active,
+        sides,
+        ..
+    } = &site.status;
+    site::emergency_command(name, active.as_ref()?, sides.iter())
 }
 
 /// Names what an emergency leaves out.

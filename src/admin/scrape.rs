@@ -82,6 +82,7 @@ struct Gauges {
     epoch: IntGaugeVec,
     active: IntGaugeVec,
     diverged: IntGaugeVec,
+    down: IntGaugeVec,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
     serial: IntGaugeVec,
@@ -114,6 +115,11 @@ impl Gauges {
                 "1 when the file asks for another side and no flip is on its way there.",
                 &["site"],
             )?,
+            down: labelled(
+                names::SIDE_DOWN,
+                "1 while no origin of the active side accepts connections, 0 for the others.",
+                &["site", "side"],
+            )?,
             in_flight: labelled(
                 names::HTTP_REQUESTS_IN_FLIGHT,
                 "Requests at the origins of the lane that serves.",
@@ -140,11 +146,12 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 11] {
+    fn all(&self) -> [&dyn Collector; 12] {
         [
             &self.epoch,
             &self.active,
             &self.diverged,
+            &self.down,
             &self.in_flight,
             &self.hold,
             &self.serial,
@@ -205,6 +212,14 @@ impl Gauges {
             self.hold
                 .with_label_values(&[name])
                 .set(whole(waiting as u64));
+            let lane = view.lane.as_ref();
+            let down = lane.filter(|lane| lane.gates.outage.since_ms().is_some());
+            for side in &view.site.sides {
+                let is_down = down.is_some_and(|lane| lane.side == side.name);
+                self.down
+                    .with_label_values(&[name, side.name.as_str()])
+                    .set(is_down.into());
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{CertStatus, FlipStatus, SiteStatus, Status, ZoneStatus};
@@ -46,6 +47,10 @@ pub struct SiteView {
     pub waiting: usize,
     /// Requests of this epoch of which a first byte went to an origin.
     pub forwarded: u64,
+    /// Since when no origin of the active side accepts connections, as the requests that went
+    /// there found.
+    #[serde(default)]
+    pub down_since: Option<Timestamp>,
 }
 
 /// One flip, with what its sites have in flight.
@@ -89,8 +94,15 @@ impl SiteView {
             in_flight: counts.in_flight,
             waiting: counts.waiting,
             forwarded: counts.forwarded,
+            down_since: down_since(snapshot, &status.name),
         }
     }
+}
+
+fn down_since(snapshot: &Snapshot, site: &SiteName) -> Option<Timestamp> {
+    let lane = snapshot.site(site)?.lane.as_ref()?;
+    let since_ms = i64::try_from(lane.gates.outage.since_ms()?).ok()?;
+    Timestamp::from_millisecond(since_ms).ok()
 }
 
 impl FlipView {

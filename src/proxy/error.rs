@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::site::{SideName, SiteName};
+use crate::site::SideName;
 use crate::table::Site;
 
 use super::accept::{self, Form};
@@ -39,16 +39,16 @@ pub(super) enum Error {
         retry_after: Option<Duration>,
     },
     /// No origin could be reached, or one broke off before its answer.
-    #[error("no answer from {site} {side}: {why}")]
+    #[error("no answer from {} {side}: {why}", site.name)]
     BadGateway {
-        site: SiteName,
+        site: Arc<Site>,
         side: SideName,
         why: String,
     },
     /// An origin took too long.
-    #[error("{site} {side} took too long to {what}")]
+    #[error("{} {side} took too long to {what}", site.name)]
     GatewayTimeout {
-        site: SiteName,
+        site: Arc<Site>,
         side: SideName,
         what: &'static str,
     },
@@ -76,14 +76,19 @@ impl Error {
                 why,
                 retry_after,
             } => return page::answer(site, *why, *retry_after, request),
-            Self::BadGateway { site, side, .. } => (
-                StatusCode::BAD_GATEWAY,
-                format!("The site {site} cannot be reached: no answer from its side {side}."),
-            ),
-            Self::GatewayTimeout { site, side, what } => (
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("The site {site} took too long: its side {side} did not {what} in time."),
-            ),
+            Self::BadGateway { site, side, .. } => {
+                let name = &site.name;
+                let text =
+                    format!("The site {name} cannot be reached: no answer from its side {side}.");
+                return page::without_answer(site, StatusCode::BAD_GATEWAY, &text, request);
+            }
+            Self::GatewayTimeout { site, side, what } => {
+                let name = &site.name;
+                let text = format!(
+                    "The site {name} took too long: its side {side} did not {what} in time."
+                );
+                return page::without_answer(site, StatusCode::GATEWAY_TIMEOUT, &text, request);
+            }
         };
         short(status, &text, request)
     }

@@ -41,6 +41,7 @@ mod head;
 mod health;
 mod hold;
 mod listener;
+mod outage;
 mod page;
 mod pool;
 mod redirect;

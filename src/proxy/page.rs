@@ -1,4 +1,4 @@
-//! The maintenance page: what users see while a site cannot serve them.
+//! The page of a site: what users see while it cannot serve them.
 
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(super) enum Why {
     Cut,
     /// The lane was closed twice under one request: a mistake of ours.
     ClosedTwice,
+    /// No origin could be reached, or none answered: nobody meant the site to be away.
+    NoAnswer,
 }
 
 /// Makes the 503 for a site; the client is told to come back after `retry_after`, or when the site
@@ -41,41 +43,97 @@ pub(super) fn answer(
     retry_after: Option<Duration>,
     request: &RequestHead,
 ) -> (ResponseHead, Body) {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    // A page that looks again by itself does so as often as the site says, in case it is back early.
-    let look_again = site.maintenance.retry_after.as_secs().max(1);
-    let retry_after = retry_after.map_or(look_again, |after| after.as_secs().max(1));
-    let host = site.hosts.first().map_or("", String::as_str);
     let (title, message) = words(why);
-    let mut headers = Headers::default();
-    // RFC 9110 §10.2.3: seconds.
-    headers.push("retry-after", retry_after.to_string());
-    headers.push("cache-control", "no-store");
-    headers.push("vary", "accept");
-    let text: Bytes = match accept::preferred(&request.headers) {
-        Form::Html => {
-            headers.push("content-type", "text/html; charset=utf-8");
-            let page = own_page(site, why).unwrap_or(MAINTENANCE);
-            fill(page, host, why, look_again).into()
-        }
-        Form::Json => {
-            let more = json!({"site": site.name, "retry_after": retry_after});
-            problem(&mut headers, status, &format!("{title}. {message}"), &more)
-        }
-        Form::Text => {
-            headers.push("content-type", "text/plain; charset=utf-8");
-            let again = format!("Please try again in {retry_after} s.");
-            format!("{host}: {title}. {message} {again}\n").into()
-        }
+    let retry_after = retry_after.map_or_else(|| look_again(site), |after| after.as_secs().max(1));
+    let again = format!("Please try again in {retry_after} s.");
+    let host = site.hosts.first().map_or("", String::as_str);
+    let said = Said {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        why,
+        retry_after,
+        detail: &format!("{title}. {message}"),
+        line: &format!("{host}: {title}. {message} {again}"),
     };
-    own_answer(status, headers, text)
+    said.to(site, request)
+}
+
+/// Makes the 502 or 504 for a site whose active side does not answer, in these words for programs.
+///
+/// Not 503: that says that somebody looks after the site, and these that somebody should.
+pub(super) fn without_answer(
+    site: &Site,
+    status: StatusCode,
+    text: &str,
+    request: &RequestHead,
+) -> (ResponseHead, Body) {
+    let said = Said {
+        status,
+        why: Why::NoAnswer,
+        retry_after: look_again(site),
+        detail: text,
+        line: text,
+    };
+    said.to(site, request)
+}
+
+/// What is said, in each form.
+struct Said<'a> {
+    status: StatusCode,
+    /// The words of the page.
+    why: Why,
+    /// When clients are told to come back, in seconds.
+    retry_after: u64,
+    /// The detail of a problem.
+    detail: &'a str,
+    /// The line of plain text.
+    line: &'a str,
+}
+
+impl Said<'_> {
+    fn to(&self, site: &Site, request: &RequestHead) -> (ResponseHead, Body) {
+        let Self {
+            status,
+            why,
+            retry_after,
+            ..
+        } = *self;
+        let host = site.hosts.first().map_or("", String::as_str);
+        let mut headers = Headers::default();
+        // RFC 9110 §10.2.3: seconds.
+        headers.push("retry-after", retry_after.to_string());
+        headers.push("cache-control", "no-store");
+        headers.push("vary", "accept");
+        let text: Bytes = match accept::preferred(&request.headers) {
+            Form::Html => {
+                headers.push("content-type", "text/html; charset=utf-8");
+                let page = own_page(site, why).unwrap_or(MAINTENANCE);
+                fill(page, host, why, look_again(site)).into()
+            }
+            Form::Json => {
+                let more = json!({"site": site.name, "retry_after": retry_after});
+                problem(&mut headers, status, self.detail, &more)
+            }
+            Form::Text => {
+                headers.push("content-type", "text/plain; charset=utf-8");
+                format!("{}\n", self.line).into()
+            }
+        };
+        own_answer(status, headers, text)
+    }
+}
+
+/// How often a page looks again by itself, in seconds: as often as the site says, whatever clients
+/// are told, in case it is back early.
+fn look_again(site: &Site) -> u64 {
+    site.maintenance.retry_after.as_secs().max(1)
 }
 
 /// The page of the site's own, if it has one that can say this.
 fn own_page(site: &Site, why: Why) -> Option<&str> {
     let page = &*site.maintenance.page.as_ref()?.text;
     // A page with words of its own speaks of maintenance, and of nothing else.
-    (why != Why::WritingPaused || page.contains("{{message}}")).then_some(page)
+    let is_maintenance = !matches!(why, Why::WritingPaused | Why::NoAnswer);
+    (is_maintenance || page.contains("{{message}}")).then_some(page)
 }
 
 fn words(why: Why) -> (&'static str, &'static str) {
@@ -84,7 +142,17 @@ fn words(why: Why) -> (&'static str, &'static str) {
             "Writing is paused",
             "You can go on reading; nothing new is taken for a short while.",
         ),
-        Why::Maintenance | Why::Doubt | Why::HoldOver | Why::Cut | Why::ClosedTwice => (
+        Why::NoAnswer => (
+            "Not reachable at the moment",
+            "This site does not answer. If you have just sent something, look whether it arrived \
+             before you send it again.",
+        ),
+        Why::Cut => (
+            "Back in a moment",
+            "Your request was ended half-way. If you have just sent something, look whether it \
+             arrived before you send it again.",
+        ),
+        Why::Maintenance | Why::Doubt | Why::HoldOver | Why::ClosedTwice => (
             "Back in a moment",
             "This site is being looked after, and nothing is lost.",
         ),

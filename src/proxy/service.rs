@@ -17,6 +17,7 @@ use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead};
+use super::outage::Lookout;
 use super::page::Why;
 use super::pool::Pools;
 use super::upstream::{NoAnswer, Upstream};
@@ -44,6 +45,7 @@ impl Service {
                 pools,
                 trust: Trust::default(),
                 shard,
+                lookout: Lookout::default(),
             },
             ids: RequestIds::default(),
         }
@@ -99,7 +101,7 @@ impl Service {
         forward::request(head, &host, client, &lane, &self.ids);
         let exchange = self
             .upstream
-            .exchange(&lane, &found.site.timeouts, permit, (&*head, body));
+            .exchange(&lane, &found.site, permit, (&*head, body));
         let (mut answer, body) = exchange
             .await
             .map_err(|none| refused(none, &found, &lane))?;
@@ -110,9 +112,11 @@ impl Service {
 }
 
 fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
-    let (site, side) = (lane.site.clone(), lane.side.clone());
+    let (site, side) = (Arc::clone(&found.site), lane.side.clone());
     match none {
-        NoAnswer::Unreachable(why) | NoAnswer::Broken(why) => Error::BadGateway { site, side, why },
+        NoAnswer::Unreachable(why) | NoAnswer::NoSocket(why) | NoAnswer::Broken(why) => {
+            Error::BadGateway { site, side, why }
+        }
         NoAnswer::ConnectTimeout => Error::GatewayTimeout {
             site,
             side,
@@ -126,7 +130,7 @@ fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
         NoAnswer::Cut => found.page(Why::Cut),
         NoAnswer::Stale => {
             tracing::error!(
-                %site,
+                site = %lane.site,
                 epoch = %lane.epoch,
                 "a permit outlived its lane: please report this as a bug"
             );

@@ -1,17 +1,21 @@
 //! An exchange with an origin of a lane: which one, on which connection, and when to try another.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
+
 use crate::certs::Trust;
 use crate::switchboard::{Lane, Permit};
-use crate::table::{OriginAddr, Timeouts};
+use crate::table::{OriginAddr, Site, Timeouts};
 use crate::telemetry::http::HttpShard;
 
 use super::body::Body;
 use super::h1::client::{Answer, Failure, Line};
 use super::head::{RequestHead, ResponseHead};
+use super::outage::Lookout;
 use super::pool::Pools;
 use super::stream::Stream;
 use super::tunnel::Tunnel;
@@ -22,6 +26,7 @@ pub(super) struct Upstream {
     /// How `https://` origins are checked.
     pub(super) trust: Trust,
     pub(super) shard: Arc<HttpShard>,
+    pub(super) lookout: Lookout,
 }
 
 /// Why there is no answer; its word is the metric's label.
@@ -31,6 +36,8 @@ pub(super) enum NoAnswer {
     Unreachable(String),
     /// No origin accepted a connection in time.
     ConnectTimeout,
+    /// This machine has no socket left to connect from, which says nothing of the origins.
+    NoSocket(String),
     /// The origin broke off before the head of its answer.
     Broken(String),
     /// The head of the answer did not come in time.
@@ -46,10 +53,24 @@ impl NoAnswer {
         match self {
             Self::Unreachable(_) => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NoSocket(_) => "no_socket",
             Self::Broken(_) => "broken",
             Self::ResponseTimeout => "response_timeout",
             Self::Cut => "cut",
             Self::Stale => "stale",
+        }
+    }
+}
+
+impl NoAnswer {
+    /// Joins the ends of two tries: an origin that was reached counts for more than one that was
+    /// not, and our own lack for more than what it makes of the origins.
+    fn or(self, later: Self) -> Self {
+        match (&self, &later) {
+            (Self::Broken(_) | Self::NoSocket(_), Self::Unreachable(_) | Self::ConnectTimeout) => {
+                self
+            }
+            _ => later,
         }
     }
 }
@@ -67,12 +88,16 @@ impl Upstream {
     pub(super) async fn exchange(
         &self,
         lane: &Lane,
-        timeouts: &Timeouts,
+        site: &Site,
         permit: Permit,
         request: (&RequestHead, Body),
     ) -> Result<(ResponseHead, Body), NoAnswer> {
+        let timeouts = &site.timeouts;
         let result = self.try_origins(lane, timeouts, permit, request).await;
         if let Err(none) = &result {
+            if let NoAnswer::Unreachable(_) | NoAnswer::ConnectTimeout = none {
+                self.lookout.down(site, lane, now_ms());
+            }
             let (site, side) = (lane.site.as_str(), lane.side.as_str());
             self.shard.upstream_failed(site, side, none.reason());
             tracing::debug!(site, side, ?none, "no answer from an origin");
@@ -103,14 +128,17 @@ impl Upstream {
                         Ok(line) => line,
                         Err(NoAnswer::Cut) => return Err(NoAnswer::Cut),
                         Err(why) => {
-                            none = why;
+                            none = none.or(why);
                             break;
                         }
                     },
                 };
                 let line = self.seat(lane, line, &permit)?;
                 match line.send(head, body, timeouts.response).await {
-                    Ok(Answer::Plain(head, body)) => return Ok((head, body)),
+                    Ok(Answer::Plain(head, body)) => {
+                        self.lookout.answered(lane, now_ms);
+                        return Ok((head, body));
+                    }
                     Ok(Answer::Switched(head, end)) => {
                         let tunnel = Tunnel::new(end, &head, lane, timeouts.tunnel, &self.shard);
                         return Ok((head, Body::Tunnel(Box::new(tunnel))));
@@ -149,8 +177,10 @@ impl Upstream {
         match line {
             Ok(Ok(line)) => {
                 self.shard.connected(lane.site.as_str(), lane.side.as_str());
+                self.lookout.connected(lane, now_ms);
                 Ok(line)
             }
+            Ok(Err(error)) if is_our_own(&error) => Err(NoAnswer::NoSocket(error.to_string())),
             Ok(Err(error)) => Err(NoAnswer::Unreachable(format!("{origin}: {error}"))),
             Err(_) => Err(NoAnswer::ConnectTimeout),
         }
@@ -172,10 +202,47 @@ impl Upstream {
     }
 }
 
+/// Tells whether it is this machine that has not enough of something to connect.
+fn is_our_own(error: &io::Error) -> bool {
+    let lacking = [
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOBUFS,
+        Errno::ENOMEM,
+        Errno::EADDRNOTAVAIL,
+    ];
+    let found = error.raw_os_error().map(Errno::from_raw);
+    found.is_some_and(|errno| lacking.contains(&errno))
+}
+
 /// Milliseconds since the Unix epoch.
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_laid_on_the_origins() {
+        let failed = |errno: Errno| io::Error::from_raw_os_error(errno as i32);
+
+        assert!(is_our_own(&failed(Errno::EMFILE)));
+        assert!(!is_our_own(&failed(Errno::ECONNREFUSED)));
+        assert!(!is_our_own(&io::Error::other(
+            "a certificate of somebody else"
+        )));
+        let (lack, refused) = (
+            || NoAnswer::NoSocket("files".into()),
+            || NoAnswer::Unreachable("refused".into()),
+        );
+        assert!(matches!(lack().or(refused()), NoAnswer::NoSocket(_)));
+        assert!(matches!(refused().or(lack()), NoAnswer::NoSocket(_)));
+        let broken = NoAnswer::Broken("closed".into());
+        assert!(matches!(broken.or(refused()), NoAnswer::Broken(_)));
+    }
 }

@@ -14,6 +14,7 @@ use crate::table::OriginAddr;
 
 use super::gate::{CutBy, Cuts, Entry, Gate, Pass};
 use super::line::{Joined, Line, LineBounds};
+use super::outage::Outage;
 
 /// One site at one epoch: its gates and the origins of its active side.
 #[derive(Debug)]
@@ -88,6 +89,8 @@ pub struct Gates {
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
     last_forwarded_ms: AtomicU64,
+    /// Whether the side of this epoch is down.
+    pub outage: Outage,
 }
 
 impl Default for Gates {
@@ -108,6 +111,7 @@ impl Gates {
             back_at_s: AtomicI64::new(0),
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
+            outage: Outage::default(),
         }
     }
 

@@ -16,6 +16,7 @@ mod crew;
 mod gate;
 mod lane;
 mod line;
+mod outage;
 mod snapshot;
 mod sync;
 
@@ -29,6 +30,7 @@ pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
 pub use lane::{Cut, Gates, Kind, Lane, TunnelPlace};
 pub use line::{Joined, LineBounds, Place, Turn};
+pub use outage::Outage;
 pub use snapshot::{Part, Route, SiteView, Snapshot};
 
 /// The current snapshot, and the workers that serve from it.

@@ -41,6 +41,8 @@ pub const SITE_EPOCH: &str = "pointsman_site_epoch";
 pub const SITE_ACTIVE: &str = "pointsman_site_active";
 /// 1 when the file asks for another side and no flip is on its way there; label `site`.
 pub const SITE_DIVERGED: &str = "pointsman_site_diverged";
+/// 1 while no origin of the active side accepts connections; labels `site`, `side`.
+pub const SIDE_DOWN: &str = "pointsman_side_down";
 /// 1 when the file on disk is what is served.
 pub const TABLE_LAST_RELOAD_SUCCESSFUL: &str = "pointsman_table_last_reload_successful";
 /// The last second of a certificate's validity, since the Unix epoch; label `cert`.

@@ -112,7 +112,7 @@ fn other_errors_are_problems_too_for_who_prefers_json() {
         !text.contains(&place.ip.to_string()),
         "nothing from inside: {text}"
     );
-    let (code, kind, _) = page(&place, "/", "text/html");
+    let (code, kind, _) = page(&place, "/", "*/*");
     assert_eq!((code, kind.as_str()), (502, "text/plain; charset=utf-8"));
 }
 

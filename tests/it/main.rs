@@ -13,6 +13,7 @@ mod deploy;
 mod dns;
 mod docs;
 mod doubt;
+mod down;
 mod edits;
 mod emergency;
 mod ferret;

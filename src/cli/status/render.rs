@@ -38,6 +38,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &running_flip(flip, now);
     }
     for site in &status.sites {
+        text += &outage(site);
         text += &attention(&site.status, &status.file);
         text += &access::lines(&site.status);
         text += &emergency(&site.status);
@@ -105,6 +106,9 @@ fn state(site: &SiteView, status: &StatusView) -> String {
             waiting => format!("{}, flip {}, {waiting} on hold", flip.phase, flip.id),
         };
     }
+    if site.down_since.is_some() {
+        return "DOWN, see below".into();
+    }
     match &site.status {
         SiteStatus { active: None, .. } => "users get the page".into(),
         SiteStatus {
@@ -157,6 +161,22 @@ fn attention(site: &SiteStatus, file: &str) -> String {
             "  To move it:  pointsman flip {name} --to {desired}\n  \
              To leave it: write  active: {active}  for {name} in {file}\n"
         );
+    }
+    text
+}
+
+/// That nobody reaches a site, and what to type; nothing for a site that is reached.
+fn outage(site: &SiteView) -> String {
+    let Some(down) = says::down(site) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\n{} IS NOT REACHED:\n{}",
+        site.status.name,
+        indented(&down)
+    );
+    if let Some(command) = says::command_if_dead(site) {
+        text += &format!("  If it is dead: {command}\n");
     }
     text
 }
@@ -253,6 +273,7 @@ mod tests {
             in_flight: 12,
             waiting: 0,
             forwarded: 0,
+            down_since: None,
         }
     }
 
