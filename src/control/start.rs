@@ -102,12 +102,7 @@ impl Control {
         let (edits, edited) = mpsc::channel(1);
         let (renewals, renewed) = mpsc::channel(1);
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
-        let watching = watch(file.into(), edits).map_err(|source| StartError::Watch {
-            file: file.into(),
-            source,
-        })?;
-        let certs_watch =
-            cert_files::watch(Arc::clone(&certs), renewals).map_err(StartError::Thread)?;
+        let watch = watch_files(file, edits, &certs, renewals)?;
         let mut actor = Actor {
             file: file.into(),
             loader,
@@ -154,7 +149,7 @@ impl Control {
                 actor,
                 inbox,
                 handle,
-                watch: (watching, certs_watch),
+                watch,
                 lock,
             },
             board,
@@ -192,6 +187,21 @@ impl Control {
             .map_err(StartError::Thread)?;
         Ok((handle, thread))
     }
+}
+
+/// Begins to watch the file and those of the certificates.
+fn watch_files(
+    file: &Path,
+    edits: mpsc::Sender<()>,
+    certs: &Arc<Store>,
+    renewals: mpsc::Sender<()>,
+) -> Result<(Watch, CertWatch), StartError> {
+    let watching = watch(file.into(), edits).map_err(|source| StartError::Watch {
+        file: file.into(),
+        source,
+    })?;
+    let of_certs = cert_files::watch(Arc::clone(certs), renewals);
+    Ok((watching, of_certs.map_err(StartError::Thread)?))
 }
 
 /// Builds what is served first: every site where the journal says it is.
