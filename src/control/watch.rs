@@ -56,7 +56,7 @@ pub fn watch(path: PathBuf, on_change: mpsc::Sender<()>) -> io::Result<Watch> {
         nudges,
         stop: Arc::clone(&stop),
         on_change,
-        stamp: None,
+        stamp: Stamp::of(&path),
         first: Some(content(&path)),
         path,
     };
@@ -91,7 +91,7 @@ struct Eye {
     on_change: mpsc::Sender<()>,
     directories: Directories,
     stamp: Option<Stamp>,
-    /// The content when the watch began, until the first look: that one goes by content, for a
+    /// The content when the watch began, until the first look: that one goes by content too, for a
     /// write in the clock tick of a stamp leaves the stamp as it is.
     first: Option<Option<u64>>,
 }
@@ -104,12 +104,14 @@ impl Eye {
             if self.first.is_none() && stamp == self.stamp {
                 continue;
             }
+            let before = self.stamp;
             if !self.wait_until_quiet(stamp) {
                 return;
             }
-            // From here on the stamp counts and not the content: whoever is told reads the file
-            // at other times too, and what was changed there and back may be new to him.
+            // Another stamp is enough, whatever the content: whoever is told reads the file at
+            // other times too, and what was changed there and back may be new to him.
             if let Some(first) = self.first.take()
+                && self.stamp == before
                 && first == content(&self.path)
             {
                 continue;

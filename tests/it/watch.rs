@@ -179,3 +179,15 @@ fn a_dropped_watch_stops_and_closes_its_channel() {
     fs::write(folder.path().join("routes.yaml"), "two").unwrap();
     assert_eq!(changes.blocking_recv(), None);
 }
+
+#[test]
+fn a_change_there_and_back_before_the_first_look_is_reported() {
+    // As at a start that rewrites a word, when somebody edits it back at once: the daemon has read
+    // what was in between.
+    let mut file = Watched::file();
+    for text in ["two", "one"] {
+        fs::write(file.at("beside"), text).unwrap();
+        fs::rename(file.at("beside"), &file.path).unwrap();
+    }
+    file.sees(Some("one"));
+}
