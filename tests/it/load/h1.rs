@@ -2,7 +2,8 @@
 
 use crate::support::client::Client;
 
-use super::Load;
+use super::tally::Asked;
+use super::{HOST, Load};
 
 pub(super) fn client(load: &Load, number: usize) {
     let mut connection = Client::connect(load.http);
@@ -11,17 +12,17 @@ pub(super) fn client(load: &Load, number: usize) {
             return;
         }
         let id = (turn % 4 == 0).then(|| format!("{number}-{turn}"));
+        let asked = Asked::for_id(id.as_ref());
         let answer = match &id {
-            Some(id) => connection.post("www.ispot.example", "/observations", id.as_bytes()),
-            None => connection.get("www.ispot.example", "/size/1000"),
+            Some(id) => connection.post(HOST, "/observations", id.as_bytes()),
+            None => connection.get(HOST, "/size/1000"),
         };
         match answer {
             Ok(answer) => {
-                let retry_after = !answer.header("retry-after").is_empty();
                 // An answer of our own may have been given before the body was read.
                 let is_last = answer.header("connection") == "close"
                     || (answer.status == 503 && id.is_some());
-                load.tally.answered(answer.status, retry_after, id);
+                load.answered(asked, &answer);
                 if is_last {
                     connection = Client::connect(load.http);
                 }

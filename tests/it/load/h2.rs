@@ -14,9 +14,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 
-use super::Load;
-
-const HOST: &str = "www.ispot.example";
+use super::tally::Asked;
+use super::{HOST, Load};
 
 /// Keeps `connections` with `streams` each busy until the load is over.
 pub(super) fn clients(load: &Load, connections: usize, streams: usize) {
@@ -80,15 +79,18 @@ async fn requests(load: Rc<Load>, mut sender: SendRequest<Full<Bytes>>, name: St
                 .body(Full::new(Bytes::from(id.clone()))),
             None => Request::get(format!("https://{HOST}/size/1000")).body(Full::default()),
         };
+        let asked = Asked::for_id(id.as_ref());
         let answer = async {
             let answer = sender.send_request(request.unwrap()).await?;
             let status = answer.status().as_u16();
             let retry_after = answer.headers().contains_key("retry-after");
-            answer.into_body().collect().await?;
-            Ok::<_, hyper::Error>((status, retry_after))
+            let body = answer.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>((status, retry_after, body))
         };
         match answer.await {
-            Ok((status, retry_after)) => load.tally.answered(status, retry_after, id),
+            Ok((status, retry_after, body)) => {
+                load.tally.answered(asked, status, retry_after, &body);
+            }
             Err(error) => {
                 load.tally.failed(format!("{name}, turn {turn}: {error:?}"));
                 return;

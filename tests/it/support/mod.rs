@@ -9,6 +9,7 @@ pub(crate) mod h2_frames;
 pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod pair;
+pub(crate) mod records;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod track;

@@ -107,6 +107,11 @@ impl Origin {
         self.shared.log.lock().unwrap().clone()
     }
 
+    /// Counts the requests so far; a loop that waits should not copy them all each time.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.log.lock().unwrap().len()
+    }
+
     /// The requests of one path.
     pub(crate) fn seen_at(&self, path: &str) -> Vec<Seen> {
         self.seen()
