@@ -10,6 +10,7 @@ pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod pair;
 pub(crate) mod records;
+pub(crate) mod seed;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod track;
