@@ -31,6 +31,7 @@ mod linger;
 mod load;
 mod metrics;
 mod mistakes;
+mod model;
 mod peers;
 mod proxy;
 mod proxy_gates;

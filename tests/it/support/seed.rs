@@ -27,6 +27,12 @@ impl Seed {
         (mixed ^ (mixed >> 31)) % end
     }
 
+    /// One of several.
+    pub(crate) fn pick<T: Copy>(&mut self, some: &[T]) -> T {
+        let place = self.below(some.len() as u64);
+        some[usize::try_from(place).unwrap()]
+    }
+
     /// A time below `end`, by the microsecond.
     pub(crate) fn time_below(&mut self, end: Duration) -> Duration {
         let end = u64::try_from(end.as_micros()).unwrap();
