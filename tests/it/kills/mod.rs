@@ -18,7 +18,7 @@ use crate::support::wait::until;
 use past::Past;
 use users::{Users, side_that_answers};
 
-/// How long after its beginning a flip may still be hit: under this load it takes some 50 ms.
+/// How long after its beginning a flip may still be hit: under this load it takes some 60 ms.
 const HIT_WITHIN: Duration = Duration::from_millis(60);
 
 /// How soon the site is to be served again, as a rule: somebody else may have the machine just then.

@@ -11,8 +11,12 @@ use crate::support::client::{Answer, Client};
 
 const HOST: &str = "www.ispot.example";
 
-/// How many there are: enough that a flip always has something to wait for.
+/// How many there are.
 const USERS: usize = 6;
+
+/// What is read: by the second, a flip always has something in work that it must wait for.
+const QUICK: &str = "/size/1000";
+const SLOW: &str = "/after/20";
 
 /// How soon a user tries again when nobody answers.
 const AGAIN: Duration = Duration::from_millis(2);
@@ -63,7 +67,8 @@ fn come_back(
             return;
         }
         let id = (turn % 4 == 0).then(|| format!("{number}-{turn}"));
-        match ask(http, &mut connection, id.as_deref()) {
+        let path = if turn % 4 == 1 { SLOW } else { QUICK };
+        match ask(http, &mut connection, path, id.as_deref()) {
             Ok(answer) if answer.status == 200 => written.lock().unwrap().extend(id),
             Ok(_) | Err(_) => {
                 connection = None;
@@ -76,6 +81,7 @@ fn come_back(
 fn ask(
     http: SocketAddr,
     connection: &mut Option<Client>,
+    path: &str,
     id: Option<&str>,
 ) -> std::io::Result<Answer> {
     let connection = match connection {
@@ -84,13 +90,13 @@ fn ask(
     };
     match id {
         Some(id) => connection.post(HOST, "/observations", id.as_bytes()),
-        None => connection.get(HOST, "/size/1000"),
+        None => connection.get(HOST, path),
     }
 }
 
 /// Asks once, as somebody new would: the side that answers.
 pub(super) fn side_that_answers(http: SocketAddr) -> Option<String> {
     let mut connection = None;
-    let answer = ask(http, &mut connection, None).ok()?;
+    let answer = ask(http, &mut connection, QUICK, None).ok()?;
     (answer.status == 200).then(|| answer.header("x-side"))
 }
