@@ -6,6 +6,7 @@
 //! ```text
 //! arguments ─> verb ─┬─ run, demo ──> app
 //!                    ├─ check, schema > table, zone
+//!                    ├─ recover ────> journal
 //!                    └─ status, flip ─> client ──admin.sock──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
@@ -28,6 +29,7 @@ mod exit;
 mod files;
 mod flip;
 mod out;
+mod recover;
 mod run;
 mod schema;
 mod socket;
@@ -60,6 +62,7 @@ enum Verb {
     Status(status::Args),
     Flip(flip::Args),
     Access(access::Args),
+    Recover(recover::Args),
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
                 Verb::Access(args) => access::access(&args, cli.socket.as_deref()).await,
+                Verb::Recover(args) => recover::recover(&args),
                 Verb::Demo(args) => demo::demo(args).await,
                 Verb::Schema(args) => Ok(schema::schema(&args)),
                 Verb::Completions(args) => Ok(completions::completions(&args, Cli::command())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::journal::{AccessRecord, Journal, Place, SiteAdoption, SiteRecord, ZoneRecord};
+use crate::journal::{AccessRecord, Journal, Place, REMEDY, SiteAdoption, SiteRecord, ZoneRecord};
 use crate::site::{Access, Epoch, Position, Positions, SideName, SiteName};
 use crate::switchboard::Snapshot;
 use crate::table::{Diagnostic, PathRule, Table};
@@ -91,8 +91,7 @@ impl Ledger {
     pub(super) fn give_up(&mut self, error: &rusqlite::Error) {
         tracing::error!(%error, "the journal cannot be read: users get the page");
         self.journal = Err(format!(
-            "journal.db in the state directory cannot be read: {error}; put it back from a \
-             backup and start again"
+            "journal.db in the state directory cannot be read: {error}: {REMEDY}"
         ));
         self.sites.clear();
         self.due.clear();

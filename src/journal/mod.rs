@@ -12,13 +12,15 @@
 //! new epochs, words and serials in it; a flip without a commit means the old side.
 //!
 //! A crash leaves a flip as `intent` (the old side) or `committed` (the new one); `control` reads
-//! both at start with [`Journal::unfinished`]. Tests: `recovery` in `tests/it`, and below.
+//! both at start with [`Journal::unfinished`]. What a crash cannot leave, a broken file, is put right
+//! by somebody who knows, with [`Journal::renew`]. Tests: `recovery` in `tests/it`, and below.
 
 mod access;
 mod lock;
 mod migrate;
 mod read;
 mod record;
+mod renew;
 mod reserve;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ pub use access::{AccessRecord, Place};
 pub use lock::{LockError, StateLock};
 pub use read::{EmergencyRecord, FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
 pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
+pub use renew::{Renewed, SiteRenewal};
 
 /// The file in the state directory.
 const FILE: &str = "journal.db";
@@ -51,6 +54,10 @@ const VERSION: i64 = 3;
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What helps when a journal cannot be gone by.
+pub const REMEDY: &str = "put it back from a backup; or, when you know which sides have the current \
+    data: stop pointsman, then `pointsman recover --adopt SITE=SIDE --reason WHY`, and start again";
+
 /// The open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -63,18 +70,15 @@ pub struct Journal {
 pub enum OpenError {
     /// The state directory was used before, and its journal is gone: the active sides are in doubt.
     #[error(
-        "{} is missing in a state directory that was used before: put it back from a backup; or, \
-         when you know which sides have the current data, write them as `active:` in the file, \
-         empty {} and start again",
-        path.display(),
-        path.parent().unwrap_or(path).display()
+        "{} is missing in a state directory that was used before: {REMEDY}",
+        path.display()
     )]
     Missing {
         /// Where it should be.
         path: PathBuf,
     },
     /// It is there and cannot be used: the active sides are in doubt.
-    #[error("{} cannot be used as a journal: {source}", path.display())]
+    #[error("{} cannot be used as a journal: {source}: {REMEDY}", path.display())]
     Unreadable {
         /// Where it is.
         path: PathBuf,
@@ -135,9 +139,7 @@ impl Journal {
             make(&making).map_err(unreadable)?;
             fs::rename(&making, &path).map_err(directory)?;
             // The journal's own directory entry must be as durable as what is written into it.
-            File::open(lock.directory())
-                .and_then(|dir| dir.sync_all())
-                .map_err(directory)?;
+            sync(lock.directory()).map_err(directory)?;
         }
         // Also for a journal that was put here from a backup: should it ever go missing, that is
         // doubt, and not a first start.
@@ -168,6 +170,10 @@ fn make(path: &Path) -> rusqlite::Result<()> {
     ))?;
     // The last connection to close moves the log into the file and removes it.
     db.close().map_err(|(_, error)| error)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

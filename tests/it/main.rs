@@ -29,6 +29,7 @@ mod increment;
 mod kills;
 mod linger;
 mod load;
+mod lost_journal;
 mod metrics;
 mod mistakes;
 mod model;
