@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
 
@@ -91,6 +91,18 @@ pub struct EmergencyRecord {
 }
 
 impl Journal {
+    /// Looks whether the file is whole, as the next start would: this connection remembers pages,
+    /// and may go on with them over a file that has been overwritten.
+    ///
+    /// # Errors
+    /// The disk's, or what is wrong with the file.
+    pub(super) fn read_afresh(&self) -> rusqlite::Result<()> {
+        let path = self.db.path().unwrap_or_default();
+        let afresh = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        afresh.busy_timeout(super::BUSY_TIMEOUT)?;
+        super::inspect(&afresh).map(|_| ())
+    }
+
     /// Reads what is known of every site, removed ones included.
     ///
     /// # Errors

@@ -29,9 +29,13 @@ impl Journal {
 
     /// Writes the intent of a flip, and tells the epoch that each move makes, in their order.
     ///
+    /// What is on disk is looked at first: a flip must not be told of that the next start could not
+    /// read.
+    ///
     /// # Errors
     /// The disk's, or a site without a record; then nothing was written.
     pub fn intent(&mut self, id: FlipId, flip: &NewFlip) -> rusqlite::Result<Vec<Epoch>> {
+        self.read_afresh()?;
         let tx = self.db.transaction()?;
         insert_flip(&tx, id, flip, "intent")?;
         let mut epochs = Vec::with_capacity(flip.moves.len());

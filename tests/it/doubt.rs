@@ -5,9 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
+use crate::support::daemon::{Daemon, OneSite, Place};
 use crate::support::origin::Origin;
 use crate::support::stage::Stage;
+use crate::support::unprivileged::{set_mode, unprivileged};
 use crate::support::wait::until;
 
 #[test]
@@ -46,54 +47,16 @@ fn a_file_that_cannot_be_rewritten_refuses_a_flip_in_rehearsing_with_the_remedy(
     place.write(&OneSite::default());
     let live = Origin::start(&place.origin("live"), "live");
     let backup = Origin::start(&place.origin("backup"), "backup");
-    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     std::fs::create_dir(place.state()).unwrap();
-    let mut command;
-    if is_root {
-        let program = place.path().join("pointsman");
-        std::fs::copy(POINTSMAN, &program).unwrap();
-        for (mode, path) in [
-            ("711", place.path()),
-            ("777", &place.state()),
-            ("755", &program),
-        ] {
-            assert!(
-                Command::new("chmod")
-                    .arg(mode)
-                    .arg(path)
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-        }
-        command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(program);
-    } else {
-        let etc = place.path().join("etc");
-        assert!(
-            Command::new("chmod")
-                .arg("555")
-                .arg(etc)
-                .status()
-                .unwrap()
-                .success()
-        );
-        command = Command::new(POINTSMAN);
-    }
-    let _daemon = Daemon::spawn(command.arg("run").arg(place.file()));
+    set_mode("555", &place.path().join("etc"));
+    let _daemon = Daemon::spawn(unprivileged(&place).arg("run").arg(place.file()));
     until("the daemon serves", || place.status_json());
     let (code, said) = place.flip("backup");
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("leave `active:` out"), "{said}");
     assert_eq!(place.curl("/", &[]).1, "live");
     assert!(backup.seen().is_empty(), "it was not even asked");
-    let writable = Command::new("chmod")
-        .arg("755")
-        .arg(place.path().join("etc"))
-        .status();
-    assert!(writable.unwrap().success());
+    set_mode("755", &place.path().join("etc"));
     drop(live);
 }
 

@@ -7,9 +7,11 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::daemon::{OneSite, Place};
+use crate::support::daemon::{Daemon, OneSite, Place};
 use crate::support::origin::Origin;
+use crate::support::records::users;
 use crate::support::stage::Stage;
+use crate::support::unprivileged::{set_mode, unprivileged};
 use crate::support::wait::until;
 
 /// Writes over what is in the files of the journal, and leaves their sizes.
@@ -142,4 +144,52 @@ fn a_recovery_that_is_not_needed_or_not_told_enough_changes_nothing() {
     assert!(said(&done).contains("ispot"), "{}", said(&done));
     let after = fs::read(place.state().join("journal.db")).unwrap();
     assert!(broken == after, "the broken one is untouched");
+}
+
+#[test]
+fn a_journal_that_breaks_while_the_daemon_runs_moves_nobody() {
+    let remove = |place: &Place| fs::remove_file(place.state().join("journal.db")).unwrap();
+    let breaks: [fn(&Place); 2] = [corrupt, remove];
+    for breaks in breaks {
+        let stage = Stage::with(&OneSite::default());
+        let place = &stage.place;
+        breaks(place);
+        assert_eq!(place.curl("/", &[]), (200, "live".into()));
+        let (code, words) = place.flip("backup");
+        assert_eq!(code, 3, "{words}");
+        assert!(words.contains("could not be journalled"), "{words}");
+        assert_eq!(place.curl("/", &[]), (200, "live".into()), "it goes on");
+        assert_eq!(place.site()["active"], "live");
+        assert_eq!(place.word(), "live");
+    }
+}
+
+#[test]
+fn a_journal_that_may_not_be_written_serves_its_side_and_refuses_a_flip() {
+    let place = Place::new();
+    place.write(&OneSite::default());
+    let _live = Origin::start(&place.origin("live"), "live");
+    let backup = Origin::start(&place.origin("backup"), "backup");
+    fs::create_dir(place.state()).unwrap();
+    let run = || {
+        let daemon = Daemon::spawn(unprivileged(&place).arg("run").arg(place.file()));
+        until("the daemon serves", || place.status_json());
+        daemon
+    };
+    let mut first = run();
+    first.signal("TERM");
+    first.wait();
+    set_mode("444", &place.state().join("journal.db"));
+    let _daemon = run();
+    assert_eq!(place.curl("/", &[]), (200, "live".into()));
+    place.sed("s/active: live/active: backup/");
+    let refused = until("the edit is refused, and why is said", || {
+        let site = place.site();
+        site["problem"].as_str().map(str::to_owned)
+    });
+    assert!(refused.contains("readonly"), "{refused}");
+    assert_eq!(place.site()["active"], "live");
+    assert_eq!(place.curl("/", &[]), (200, "live".into()));
+    let there = users(&backup);
+    assert!(there.is_empty(), "nobody was let in there: {there:?}");
 }

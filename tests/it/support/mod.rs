@@ -14,5 +14,6 @@ pub(crate) mod seed;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod track;
+pub(crate) mod unprivileged;
 pub(crate) mod wait;
 pub(crate) mod yaml;
