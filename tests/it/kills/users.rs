@@ -16,7 +16,7 @@ const USERS: usize = 6;
 
 /// What is read: by the second, a flip always has something in work that it must wait for.
 const QUICK: &str = "/size/1000";
-const SLOW: &str = "/after/20";
+const SLOW: &str = "/busy/20";
 
 /// How soon a user tries again when nobody answers.
 const AGAIN: Duration = Duration::from_millis(2);

@@ -11,7 +11,7 @@
 //! | `/websocket` | 101, and its name in a frame, at once and whenever it hears something |
 //! | `/websocket/half` | 101, and the first half of a frame that never ends |
 //! | `/echo` | the length and the sum of the bytes of the request's body |
-//! | `/after/N` | the name of the side, after N ms of work |
+//! | `/busy/N` | the name of the side, after N ms of work |
 //! | `/wait` | nothing until [`Origin::let_go`], or until the peer is gone |
 //! | `/stall` | half of an answer, then like `/wait` |
 //! | `/status/N` | that status, without a body |
@@ -321,7 +321,7 @@ fn answer(
             let text = format!("{} {sum}", body.len());
             reply(shared, stream, method, "200 OK", "", text.as_bytes())?;
         }
-        "after" => {
+        "busy" => {
             std::thread::sleep(Duration::from_millis(number() as u64));
             reply(shared, stream, method, "200 OK", "", shared.side.as_bytes())?;
         }
