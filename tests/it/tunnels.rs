@@ -75,9 +75,9 @@ fn a_tunnel_is_a_write_in_flight_until_its_client_leaves() {
     let track = Track::lay("20.71");
     let gates = track.gates();
     let mut client = tunnel(&track);
-    // What it leaves unread would reset its connection: `broken`.
-    read(&mut client, 5);
     assert_eq!((gates.reads.in_flight(), gates.writes.in_flight()), (0, 1));
+    // What it has not read would make its leaving a reset.
+    assert_eq!(read(&mut client, 5), b"live:");
     drop(client);
     until("its permit has ended", || gates.in_flight() == 0);
     assert_eq!(track.live.open_connections(), 0, "the socket goes first");
