@@ -3,7 +3,7 @@
 use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use super::conditional::document;
 use super::flips::flip_id;
 use super::problem::Problem;
 use super::view::{FlipView, StatusView};
-use super::{Parts, access, events, flips as changing, health, page, scrape};
+use super::{Parts, access, events, flips as changing, health, invite, page, scrape};
 
 /// The largest request body: a flip of every site of a big table is far below.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -25,6 +25,7 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/sites", get(sites))
         .route("/api/v1/sites/{site}/access", put(access::change))
+        .route("/api/v1/sites/{site}/invites", post(invite::invite))
         .route("/api/v1/flips", get(flips).post(changing::begin))
         .route("/api/v1/flips/{id}", get(one_flip).delete(changing::cancel))
         .route("/api/v1/flips/{id}/events", get(flip_events))

@@ -26,6 +26,7 @@ mod conditional;
 mod events;
 mod flips;
 mod health;
+mod invite;
 mod page;
 mod peer;
 mod problem;
@@ -36,6 +37,7 @@ mod view;
 
 pub use access::{AccessBody, AccessChanged};
 pub use flips::{FlipAsked, FlipBody, MoveBody};
+pub use invite::{InviteBody, Invited};
 pub use problem::Problem;
 pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};
 pub use view::{FlipView, SiteView, StatusView};

@@ -13,26 +13,28 @@ use crate::site::Access;
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{out, socket};
+use super::{invite, out, socket};
 
 /// Say what users may do with a site, or with a part of it, until the file says something else.
 ///
 /// Returns when what that forbids has ended: it drains as long as in a flip, and is cut then. Which
-/// side is active is another matter. Exit code 0: in force; 1: failed; 2: wrong arguments; 5: changed
-/// again meanwhile; 7: the daemon does not answer.
+/// side is active is another matter. With --invite nothing changes for users: the link that it
+/// prints lets an operator look behind the page. Exit code 0: in force, or printed; 1: failed;
+/// 2: wrong arguments; 5: changed again meanwhile; 7: the daemon does not answer.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  pointsman access ispot maintenance --reason \"new disks\" --back-at 14:30\n  \
                         pointsman access megalab/quiz read-only --yes\n  \
-                        pointsman access ispot open --yes"
+                        pointsman access ispot open --yes\n  \
+                        pointsman access ispot --invite --for 30m"
 )]
 pub(super) struct Args {
     /// The site, or a part of it that stands under its `paths:`, such as megalab/quiz
     #[arg(value_name = "SITE[/PATH]")]
     place: String,
     /// open, read-only or maintenance
-    #[arg(value_name = "WORD")]
-    access: Access,
+    #[arg(value_name = "WORD", required_unless_present = "invite")]
+    access: Option<Access>,
     /// Why, for the journal
     #[arg(long)]
     reason: Option<String>,
@@ -42,10 +44,37 @@ pub(super) struct Args {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Print a link by which an operator gets behind the page of the site, instead of a WORD
+    #[arg(long, conflicts_with_all = ["access", "reason", "back_at"])]
+    invite: bool,
+    /// How long the link is good, 60s to 168h [default: 1h]
+    #[arg(long = "for", value_name = "DURATION", requires = "invite", value_parser = invite::seconds)]
+    for_s: Option<u64>,
 }
 
-/// Changes the access.
+/// Changes the access, or invites somebody who is not to mind it.
 pub(super) async fn access(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+    let client = Client::new(&socket::find(named_socket));
+    match args.access {
+        Some(access) => change(args, access, &client).await,
+        None => Ok(print_link(args, &client).await),
+    }
+}
+
+async fn print_link(args: &Args, client: &Client) -> Exit {
+    if args.place.contains('/') {
+        out::complain(
+            "pointsman: an invitation is to a whole site, whatever its parts say: leave the path out",
+        );
+        return Exit::Usage;
+    }
+    match invite::invite(client, &args.place, args.for_s).await {
+        Ok(()) => Exit::Settled,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn change(args: &Args, access: Access, client: &Client) -> anyhow::Result<Exit> {
     if !args.yes && !confirm::can_ask() {
         out::complain(
             "pointsman: access asks for confirmation, and there is no terminal to ask on: add --yes",
@@ -53,19 +82,18 @@ pub(super) async fn access(args: &Args, named_socket: Option<&Path>) -> anyhow::
         return Ok(Exit::Usage);
     }
     if !args.yes {
-        out::complain(&format!("{} becomes {}", args.place, args.access));
+        out::complain(&format!("{} becomes {access}", args.place));
         if confirm::ask(&args.place)? == Answer::Declined {
             out::complain("Nothing was done.");
             return Ok(Exit::Usage);
         }
     }
-    let client = Client::new(&socket::find(named_socket));
     let (site, path) = match args.place.find('/') {
         Some(at) => (&args.place[..at], Some(args.place[at..].to_owned())),
         None => (args.place.as_str(), None),
     };
     let body = AccessBody {
-        access: args.access,
+        access,
         path,
         reason: args.reason.clone(),
         back_at: args.back_at,
@@ -76,11 +104,13 @@ pub(super) async fn access(args: &Args, named_socket: Option<&Path>) -> anyhow::
             out::say(&said(args, changed));
             Ok(Exit::Settled)
         }
-        Err(error) => {
-            out::complain(&format!("pointsman: {error}"));
-            Ok(exit_of(&error))
-        }
+        Err(error) => Ok(failed(&error)),
     }
+}
+
+fn failed(error: &AskError) -> Exit {
+    out::complain(&format!("pointsman: {error}"));
+    exit_of(error)
 }
 
 fn said(args: &Args, changed: AccessChanged) -> String {

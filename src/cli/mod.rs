@@ -28,6 +28,7 @@ mod demo;
 mod exit;
 mod files;
 mod flip;
+mod invite;
 mod out;
 mod recover;
 mod run;

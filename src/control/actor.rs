@@ -171,6 +171,9 @@ impl Actor {
                 let _ = reply.send(self.cancel_as_seen(flip, &expected));
             }
             Command::Access(request, reply) => self.change_access(request, reply),
+            Command::Invite(request, reply) => {
+                let _ = reply.send(self.invite(&request));
+            }
             Command::Reload(reply) => {
                 self.reload();
                 self.reload_certificates();

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
+use super::invite::{Invitation, InviteError, InviteRequest};
 use super::request::{Expected, FlipRequest};
 use super::status::{FlipStatus, Status};
 
@@ -16,6 +17,10 @@ pub(super) enum Command {
     Flip(FlipRequest, oneshot::Sender<Result<FlipId, FlipError>>),
     Cancel(FlipId, Expected, oneshot::Sender<Result<(), CancelError>>),
     Access(AccessRequest, oneshot::Sender<Result<Cleared, AccessError>>),
+    Invite(
+        InviteRequest,
+        oneshot::Sender<Result<Invitation, InviteError>>,
+    ),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -198,6 +203,17 @@ impl Handle {
         let sent = self.commands.send(Command::Access(request, reply)).await;
         sent.map_err(|_| AccessError::Stopping)?;
         answer.await.unwrap_or(Err(AccessError::Superseded(place)))
+    }
+
+    /// Writes a link by which an operator gets behind the page of a site.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn invite(&self, request: InviteRequest) -> Result<Invitation, InviteError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Invite(request, reply)).await;
+        sent.map_err(|_| InviteError::Stopping)?;
+        answer.await.unwrap_or(Err(InviteError::Stopping))
     }
 
     /// Reads the file again, as SIGHUP does, and returns when it is served or refused.

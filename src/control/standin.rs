@@ -91,6 +91,9 @@ pub(crate) fn handle(status: Status) -> Handle {
                 Command::Access(_, reply) => {
                     let _ = reply.send(Ok(super::Cleared::Drained));
                 }
+                Command::Invite(_, reply) => {
+                    let _ = reply.send(Err(super::InviteError::Stopping));
+                }
                 Command::Reload(reply) => {
                     let _ = reply.send(());
                 }

@@ -25,7 +25,7 @@ use super::repeats::Repeats;
 use super::status::Status;
 use super::version::Versions;
 use super::watch::{Watch, watch};
-use super::{misfit, recover};
+use super::{invite_key, misfit, recover};
 
 /// Commands that may wait for the actor; who comes when it is full waits to send.
 const COMMANDS: usize = 64;
@@ -94,7 +94,8 @@ impl Control {
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
-        let board = Switchboard::new(first);
+        // After the journal: a key in an otherwise empty directory is no sign of a first start.
+        let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
         recover::mark_running(&lock, &board);
 
         let (commands, obeyed) = mpsc::channel(COMMANDS);

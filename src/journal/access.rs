@@ -114,6 +114,24 @@ impl Journal {
         )?;
         tx.commit()
     }
+
+    /// Notes who may hand out a link behind the page of a site, and until when it is good; the link
+    /// itself is written nowhere.
+    ///
+    /// # Errors
+    /// The disk's, and then nobody is to be invited.
+    pub fn invited(
+        &mut self,
+        site: &SiteName,
+        who: &Who,
+        until: Timestamp,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        let detail = format!("by {} until {until}", who.name);
+        event(&tx, at, Some(site), "invited", &detail)?;
+        tx.commit()
+    }
 }
 
 fn in_place(place: &Place, detail: &str) -> String {

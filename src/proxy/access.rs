@@ -10,6 +10,7 @@ use crate::site::{SideName, SiteName};
 use crate::telemetry::http::{Answered, HttpShard};
 
 use super::head::RequestHead;
+use super::invite;
 
 /// What a client that left before its answer is counted as, as nginx does.
 const CLIENT_GONE: u16 = 499;
@@ -46,7 +47,7 @@ impl Record {
             side: None,
             shown: logged.then(|| Shown {
                 client,
-                target: head.target.clone(),
+                target: invite::without_token(&head.target).into(),
             }),
         }
     }

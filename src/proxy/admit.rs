@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 
 use crate::site::{Access, During, Generation};
-use crate::switchboard::{Entry, Gates, Kind, Lane, Pass, Permit};
+use crate::switchboard::{Entry, Gates, Invites, Kind, Lane, Pass, Permit};
 use crate::table::{Redirect, Site};
 
 use super::access::Record;
@@ -18,7 +18,7 @@ use super::head::{RequestHead, ResponseHead};
 use super::hold::Stay;
 use super::page::Why;
 use super::service::{Service, without_port};
-use super::{forward, health, redirect};
+use super::{forward, health, invite, redirect};
 
 /// What the current snapshot says of a request.
 pub(super) struct Found {
@@ -50,16 +50,17 @@ impl Service {
         let kind = kind(head);
         let mut stay = Stay::new(&self.upstream.shard, &self.stopping, (head, body));
         let mut closed_before = false;
+        let invites = self.board.invites();
         loop {
             let found = self.find(host, head.path())?;
             record.of_site(&found.site.name);
-            if let Some(answer) = found.answers_itself(client, host, head) {
+            if let Some(answer) = found.answers_itself(client, host, head, invites) {
                 return Ok(Admission::Itself(answer));
             }
             let Some(lane) = found.lane.clone() else {
                 return Err(found.page(Why::Doubt));
             };
-            let through = found.way_through_access(client, head, kind);
+            let through = found.way_through_access(client, head, kind, invites);
             // Looked at first, so that nobody waits for a part that he may not enter then.
             found.part_lets_in(kind, through)?;
             match lane.gates.enter(kind, stay.pass(through)) {
@@ -138,13 +139,18 @@ impl Found {
         client: &Client,
         host: &str,
         head: &RequestHead,
+        invites: Option<&Invites>,
     ) -> Option<(ResponseHead, Body)> {
         if head.path() == health::PATH {
             let (site, lane) = (&self.site.name, self.lane.as_deref());
             return Some(health::answer(site, lane, self.generation));
         }
-        let is_sent_on = self.site.redirect == Redirect::Https && !client.is_tls();
-        is_sent_on.then(|| redirect::to_https(host, head, self.https_port))
+        if self.site.redirect == Redirect::Https && !client.is_tls() {
+            return Some(redirect::to_https(host, head, self.https_port));
+        }
+        // After the redirect: where there is one, the cookie is set over TLS.
+        let is_link = head.path() == invite::PATH;
+        is_link.then(|| invite::answer(invites, &self.site.name, client, head))
     }
 
     /// What users may do here: the stricter word of the site's and the part's.
@@ -159,13 +165,25 @@ impl Found {
 
     /// Tells whether `access` lets a request through that it keeps others from: an operator's, or
     /// one that writes where that is allowed while the rest may only be read.
-    fn way_through_access(&self, client: &Client, head: &RequestHead, kind: Kind) -> Pass {
-        let site = &self.site;
+    fn way_through_access(
+        &self,
+        client: &Client,
+        head: &RequestHead,
+        kind: Kind,
+        invites: Option<&Invites>,
+    ) -> Pass {
+        let (site, access) = (&self.site, self.access());
+        // Of nearly all requests, all the time, that is all that is looked at.
+        if access == Access::Open {
+            return Pass::default();
+        }
         let mut bypass = site.maintenance.bypass.iter();
         let is_operator = bypass.any(|net| net.has(client.address.ip().to_canonical()));
         let is_allowed =
-            kind == Kind::Write && site.writes_at(head.path()) && self.access() == Access::ReadOnly;
-        if is_operator || is_allowed {
+            kind == Kind::Write && site.writes_at(head.path()) && access == Access::ReadOnly;
+        let is_let_through =
+            is_operator || is_allowed || invite::is_invited(invites, &site.name, &head.headers);
+        if is_let_through {
             Pass::default().through_access()
         } else {
             Pass::default()

@@ -11,6 +11,7 @@ use crate::switchboard::Lane;
 
 use super::client::Client;
 use super::head::{Headers, RequestHead, ResponseHead, Version};
+use super::invite;
 
 /// The name we go by in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "pointsman";
@@ -54,6 +55,7 @@ pub(super) fn request(
     }
     // hyper answers 100 (Continue) when the body is first asked for (RFC 9110 §10.1.1).
     headers.remove("expect");
+    invite::take_cookie_out(headers);
     if head.authority.is_some() {
         // RFC 9112 §3.2.2: an absolute target overrides the Host that came with it.
         headers.set("host", host.to_owned());

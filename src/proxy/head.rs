@@ -34,6 +34,17 @@ impl Headers {
         self.0.retain(|(name, value)| keep(name, value));
     }
 
+    /// Changes the values of all fields of that name; a field that is left without one goes.
+    pub(super) fn change(&mut self, name: &str, mut change: impl FnMut(&Bytes) -> Option<Bytes>) {
+        self.0.retain_mut(|(other, value)| {
+            if !is(other, name) {
+                return true;
+            }
+            let changed = change(value);
+            changed.map(|changed| *value = changed).is_some()
+        });
+    }
+
     /// Shows the value of the first field of that name.
     pub(super) fn first(&self, name: &str) -> Option<&Bytes> {
         let found = self.0.iter().find(|(other, _)| is(other, name));

@@ -7,7 +7,7 @@
 //!  listener ─(door: TLS)─> h1, h2 ──head, body──> service ──> forward ──> upstream ──> pool
 //! client <──────────────────────────────────────────  │ ▲                      │          │
 //!                                    hold, page, error┘ └── switchboard        └─> h1::client ──> origin
-//!                                    health, access         (snapshot, gates)
+//!                                    health, invite, access (snapshot, gates)
 //! ```
 //!
 //! There is a worker per core: a thread with a current-thread runtime, own listeners on the same
@@ -40,6 +40,7 @@ mod h2;
 mod head;
 mod health;
 mod hold;
+mod invite;
 mod listener;
 mod outage;
 mod page;

@@ -6,6 +6,7 @@
 //! ```text
 //! control ──publish──> ArcSwap<Snapshot> ──load──> proxy and dns workers
 //!         <──all_at──  Crew              <─confirm─
+//!         ──issue──>   Invites           <─admits──
 //! ```
 //!
 //! Invariants: a snapshot is never changed, only replaced; the gates of an epoch are the same in
@@ -14,6 +15,7 @@
 
 mod crew;
 mod gate;
+mod invite;
 mod lane;
 mod line;
 mod outage;
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
+pub use invite::Invites;
 pub use lane::{Cut, Gates, Kind, Lane, TunnelPlace};
 pub use line::{Joined, LineBounds, Place, Turn};
 pub use outage::Outage;
@@ -38,15 +41,27 @@ pub use snapshot::{Part, Route, SiteView, Snapshot};
 pub struct Switchboard {
     current: ArcSwap<Snapshot>,
     crew: Crew,
+    invites: Option<Invites>,
 }
 
 impl Switchboard {
-    /// Starts with a first snapshot and no workers.
+    /// Starts with a first snapshot and no workers; nobody is invited.
     pub fn new(first: Snapshot) -> Arc<Self> {
+        Self::inviting(first, None)
+    }
+
+    /// Starts with a first snapshot, no workers, and what tells who is invited.
+    pub fn inviting(first: Snapshot, invites: Option<Invites>) -> Arc<Self> {
         Arc::new(Self {
             current: ArcSwap::from_pointee(first),
             crew: Crew::default(),
+            invites,
         })
+    }
+
+    /// Shows what writes invitations and tells them; `None` when invitations are off.
+    pub fn invites(&self) -> Option<&Invites> {
+        self.invites.as_ref()
     }
 
     /// Shows the current snapshot; cheap, and to be held for one request only.

@@ -26,6 +26,7 @@ mod hold;
 mod hosts;
 mod house;
 mod increment;
+mod invite;
 mod kills;
 mod linger;
 mod load;
