@@ -116,7 +116,7 @@ pub struct App {
 #[derive(Debug)]
 pub struct Running {
     handle: control::Handle,
-    control: JoinHandle<()>,
+    control: JoinHandle<control::Stopped>,
     proxy: proxy::Handle,
     dns: dns::Handle,
     admin: admin::Server,
@@ -256,8 +256,12 @@ impl Running {
         self.proxy.stop(Instant::now() + DRAIN_WITHIN).await;
         self.dns.stop();
         self.admin.stop().await;
-        if self.control.join().is_err() {
-            tracing::error!("the control thread ended in a panic: please report this as a bug");
+        match self.control.join() {
+            // Only now: what is in flight ends before another daemon may have the state.
+            Ok(stopped) => stopped.end(),
+            Err(_) => {
+                tracing::error!("the control thread ended in a panic: please report this as a bug");
+            }
         }
     }
 }

@@ -50,6 +50,7 @@ impl From<&FlipError> for Problem {
     fn from(error: &FlipError) -> Self {
         let (status, code) = match error {
             FlipError::NoMoves => (StatusCode::UNPROCESSABLE_ENTITY, "no-moves"),
+            FlipError::TooMany { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too-many"),
             FlipError::UnknownSite { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-site"),
             FlipError::UnknownGroup { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-group"),
             FlipError::GroupApart { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),

@@ -214,6 +214,7 @@ impl Actor {
                 let _ = reply.send(cleared);
             }
         });
+        self.clearing.retain(|_, task| !task.is_finished());
         self.clearing.insert(place.clone(), task.abort_handle());
     }
 
@@ -240,41 +241,24 @@ async fn clear(
     within: Duration,
     board: &Switchboard,
 ) -> Option<Cleared> {
-    let (gone, everything) = match access {
+    let everything = match access {
         Access::Open => return Some(Cleared::Drained),
-        Access::ReadOnly => (Forbidden::Writes, Cut::Writes),
-        Access::Maintenance => (Forbidden::All, Cut::Everything),
+        Access::ReadOnly => Cut::Writes,
+        Access::Maintenance => Cut::Everything,
     };
     // A tunnel has no end of its own.
     gates.order_access_cut(Cut::Tunnels);
     board.nudge();
+    let gone = tokio::time::timeout(within, gates.forbidden_drained()).await;
     let mut cleared = Some(Cleared::Drained);
-    if tokio::time::timeout(within, gone.gone(gates))
-        .await
-        .is_err()
-    {
+    if gone.is_err() {
         gates.order_access_cut(everything);
         board.nudge();
-        let cut = tokio::time::timeout(CUT_GRACE, gone.gone(gates)).await;
+        let cut = tokio::time::timeout(CUT_GRACE, gates.forbidden_drained()).await;
         cleared = cut.ok().map(|()| Cleared::WasCut);
     }
     gates.order_access_cut(Cut::Nothing);
     cleared
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Forbidden {
-    Writes,
-    All,
-}
-
-impl Forbidden {
-    async fn gone(self, gates: &Arc<Gates>) {
-        match self {
-            Self::Writes => gates.writes_drained().await,
-            Self::All => gates.drained().await,
-        }
-    }
 }
 
 /// Finds the gates that say what users may do at a place.

@@ -17,6 +17,10 @@ use super::handle::FlipError;
 use super::request::FlipRequest;
 use super::running::{Moving, Running};
 
+/// How many sites move at once: all of them are held until the last has drained, and each takes
+/// the actor a while. A group has no more.
+const MOVES_MAX: usize = 1_000;
+
 impl Actor {
     /// Begins a flip that was asked for over the socket.
     ///
@@ -86,6 +90,12 @@ impl Actor {
         let steps = self.steps(&request.what)?;
         if steps.is_empty() {
             return Err(FlipError::NoMoves);
+        }
+        if steps.len() > MOVES_MAX {
+            return Err(FlipError::TooMany {
+                asked: steps.len(),
+                most: MOVES_MAX,
+            });
         }
         let mut named = BTreeSet::new();
         let snapshot = self.board.current();

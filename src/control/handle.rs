@@ -31,6 +31,14 @@ pub enum FlipError {
     /// No site was named.
     #[error("a flip moves at least one site: name it")]
     NoMoves,
+    /// More sites than one flip can hold and move at once.
+    #[error("a flip moves at most {most} sites at once, and these are {asked}: move them in parts")]
+    TooMany {
+        /// How many were named.
+        asked: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// The table has no such site.
     #[error("there is no site {site}; the table has: {known}")]
     UnknownSite {
@@ -202,7 +210,14 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Access(request, reply)).await;
         sent.map_err(|_| AccessError::Stopping)?;
-        answer.await.unwrap_or(Err(AccessError::Superseded(place)))
+        answer.await.unwrap_or_else(|_| {
+            // Whoever was to answer is gone with the actor, or has given way to a later change.
+            Err(if self.commands.is_closed() {
+                AccessError::Stopping
+            } else {
+                AccessError::Superseded(place)
+            })
+        })
     }
 
     /// Writes a link by which an operator gets behind the page of a site.

@@ -18,15 +18,37 @@ pub(super) enum Thoroughness {
     OneTry,
 }
 
+/// How many sites are checked at once: users may be waiting for the last of them.
+const SITES_AT_ONCE: usize = 32;
+
+/// Runs the checks of the sides that sites are to move to.
+///
+/// # Errors
+/// The first failure that is found, in words for the operator.
+pub(super) async fn all(
+    targets: Vec<(Arc<Site>, SideName)>,
+    thoroughness: Thoroughness,
+) -> Result<(), String> {
+    let mut targets = targets.into_iter();
+    let mut checks = JoinSet::new();
+    loop {
+        while checks.len() < SITES_AT_ONCE
+            && let Some((site, to)) = targets.next()
+        {
+            checks.spawn(side(site, to, thoroughness));
+        }
+        match checks.join_next().await {
+            None => return Ok(()),
+            Some(done) => done.map_err(|error| format!("a check broke off: {error}"))??,
+        }
+    }
+}
+
 /// Runs the checks of a side, those of different origins at the same time.
 ///
 /// # Errors
 /// The first failure that is found, in words for the operator.
-pub(super) async fn side(
-    site: Arc<Site>,
-    side: SideName,
-    thoroughness: Thoroughness,
-) -> Result<(), String> {
+async fn side(site: Arc<Site>, side: SideName, thoroughness: Thoroughness) -> Result<(), String> {
     let Some(origins) = site.side(&side).map(|side| side.web.clone()) else {
         return Err(format!("site {} has no side {side} any more", site.name));
     };

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::journal::{FlipEnd, FlipRecord, Journal, StateLock, UnfinishedFlip};
+use crate::journal::{self, FlipEnd, FlipRecord, Journal, StateLock, UnfinishedFlip};
 use crate::site::{FlipId, Outcome, SiteName};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{SiteView, Switchboard};
 
 use super::actor::Actor;
 use super::emergency::{self, Emergencies};
 use super::ledger::Ledger;
 use super::status::FlipStatus;
-
-/// Flips of the journal that the status shows after a start.
-const RECENT: u32 = 32;
 
 /// What the status shows of the time before the start.
 #[derive(Debug)]
@@ -47,14 +45,20 @@ pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
     }
 }
 
-/// Notes that the daemon has stopped, unless a write is still in flight that may be cut now.
+/// Notes that the daemon has stopped, unless an origin may still be at work on a write: one that is
+/// in flight, or was given up a short while ago.
 pub(super) fn mark_stopped(lock: &StateLock, board: &Switchboard) {
+    let now = Instant::now();
     let snapshot = board.current();
-    let mut lanes = snapshot
-        .sites()
-        .iter()
-        .filter_map(|view| view.lane.as_ref());
-    if lanes.any(|lane| lane.gates.writes.in_flight() > 0) {
+    let may_be_at_work = |view: &SiteView| {
+        let Some(lane) = &view.lane else {
+            return false;
+        };
+        let given_up = lane.gates.last_abandoned();
+        let lingers = given_up.is_some_and(|at| at + view.site.flip.linger > now);
+        lingers || lane.gates.writes_in_flight() > 0
+    };
+    if snapshot.sites().iter().any(may_be_at_work) {
         return;
     }
     if let Err(error) = lock.mark_stopped() {
@@ -126,7 +130,7 @@ fn end_unfinished(journal: &mut Journal) -> rusqlite::Result<BTreeMap<SiteName, 
 
 fn read(journal: &Journal, problems: BTreeMap<SiteName, String>) -> rusqlite::Result<Past> {
     let recent = journal
-        .recent(RECENT)?
+        .recent(journal::RECENT)?
         .into_iter()
         .map(|flip| Arc::new(shown(flip)))
         .collect();

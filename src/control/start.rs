@@ -157,11 +157,12 @@ impl Control {
         ))
     }
 
-    /// Runs the actor on a thread of its own, until [`Handle::stop`].
+    /// Runs the actor on a thread of its own, until [`Handle::stop`]; what it leaves is to be ended
+    /// when the last request has.
     ///
     /// # Errors
     /// [`StartError::Thread`]; the machine's limits are at fault.
-    pub fn spawn(self) -> Result<(Handle, JoinHandle<()>), StartError> {
+    pub fn spawn(self) -> Result<(Handle, JoinHandle<Stopped>), StartError> {
         let Self {
             actor,
             inbox,
@@ -182,11 +183,25 @@ impl Control {
                 let board = Arc::clone(&actor.board);
                 runtime.block_on(actor.run(inbox));
                 drop(watch);
-                recover::mark_stopped(&lock, &board);
-                drop(lock);
+                Stopped { lock, board }
             })
             .map_err(StartError::Thread)?;
         Ok((handle, thread))
+    }
+}
+
+/// What the control plane leaves when it has stopped, while requests may still end.
+#[derive(Debug)]
+#[must_use]
+pub struct Stopped {
+    lock: StateLock,
+    board: Arc<Switchboard>,
+}
+
+impl Stopped {
+    /// Notes how the daemon has stopped, and lets another one have the state.
+    pub fn end(self) {
+        recover::mark_stopped(&self.lock, &self.board);
     }
 }
 

@@ -68,12 +68,7 @@ impl Actor {
             } else {
                 Thoroughness::OneTry
             };
-            for (site, to) in targets {
-                if let Err(why) = preflight::side(site, to, how).await {
-                    return Input::Preflight(Err(why));
-                }
-            }
-            Input::Preflight(Ok(()))
+            Input::Preflight(preflight::all(targets, how).await)
         })
     }
 
@@ -138,7 +133,7 @@ impl Actor {
     pub(super) fn await_linger(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
         let quiet = running.moves.iter().filter_map(|moving| {
-            let given_up = moving.lane.gates.writes.last_abandoned()?;
+            let given_up = moving.lane.gates.last_abandoned()?;
             Some(given_up + moving.site.flip.linger)
         });
         let quiet = quiet

@@ -28,6 +28,7 @@ mod write;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub use lock::{LockError, StateLock};
 pub use read::{EmergencyRecord, FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
 pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
 pub use renew::{Renewed, SiteRenewal};
+
+/// How many of the last flips are read at a start.
+pub const RECENT: u32 = 32;
 
 /// The file in the state directory.
 const FILE: &str = "journal.db";
@@ -63,6 +67,8 @@ pub const REMEDY: &str = "put it back from a backup; or, when you know which sid
 pub struct Journal {
     db: Connection,
     reserve: Reserve,
+    /// The file that was opened, by device and number; another may be put in its place.
+    file: (u64, u64),
 }
 
 /// Why there is no journal to go by.
@@ -150,13 +156,14 @@ impl Journal {
             return Err(OpenError::TooNew { path, version });
         }
         migrate::migrate(&mut db, version).map_err(unreadable)?;
+        let file = identity(&path).map_err(directory)?;
         let reserve = Reserve::of(lock.directory());
         if let Err(error) = reserve.keep() {
             // The sites are served all the same; a flip on a full disk is refused by its intent.
             tracing::error!(%error, "no space could be kept for the journal: make room");
         }
         Ok(Opened {
-            journal: Self { db, reserve },
+            journal: Self { db, reserve, file },
             is_first,
         })
     }
@@ -181,6 +188,12 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Tells a file from any other, whatever its name.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -98,6 +98,16 @@ impl Journal {
     /// The disk's, or what is wrong with the file.
     pub(super) fn read_afresh(&self) -> rusqlite::Result<()> {
         let path = self.db.path().unwrap_or_default();
+        // What is written goes to the file that was opened, and the next start reads that one.
+        let is_ours = super::identity(path.as_ref()).is_ok_and(|file| file == self.file);
+        if !is_ours {
+            let gone = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+            let why = "another file was put in its place: stop the daemon before a journal is";
+            return Err(rusqlite::Error::SqliteFailure(
+                gone,
+                Some(format!("{why} put back")),
+            ));
+        }
         let afresh = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         afresh.busy_timeout(super::BUSY_TIMEOUT)?;
         super::inspect(&afresh).map(|_| ())

@@ -67,7 +67,10 @@ impl Journal {
     fn read_all(&self) -> rusqlite::Result<()> {
         self.sites()?;
         self.zones()?;
+        self.accesses()?;
         self.unfinished()?;
+        self.recent(super::RECENT)?;
+        self.emergencies()?;
         self.next_flip().map(|_| ())
     }
 

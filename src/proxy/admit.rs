@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 
 use crate::site::{Access, During, Generation};
-use crate::switchboard::{Entry, Gates, Invites, Kind, Lane, Pass, Permit};
+use crate::switchboard::{Entry, Gates, Invites, Kind, Lane, Pass, Permit, Way};
 use crate::table::{Redirect, Site};
 
 use super::access::Record;
@@ -60,20 +60,21 @@ impl Service {
             let Some(lane) = found.lane.clone() else {
                 return Err(found.page(Why::Doubt));
             };
-            let through = found.way_through_access(client, head, kind, invites);
+            let way = found.way(client, head, kind, invites);
             // Looked at first, so that nobody waits for a part that he may not enter then.
-            found.part_lets_in(kind, through)?;
-            match lane.gates.enter(kind, stay.pass(through)) {
+            found.part_lets_in(kind, way)?;
+            match lane.gates.enter(kind, way, stay.pass()) {
                 Entry::Admitted(permit) => {
-                    let permit = found.join_part(kind, through, permit)?;
-                    self.note_bypass(client, &found, kind, through);
+                    let permit = found.join_part(kind, way, permit)?;
+                    found.still_lets_in(client, head, way, invites)?;
+                    self.note_bypass(client, &found, kind, way);
                     return Ok(Admission::To(found, lane, permit));
                 }
                 Entry::Shut => return Err(found.forbidden(&lane.gates)),
                 Entry::Held => {
                     // Whoever waited has reason to meet a closed lane: that of the flip.
                     closed_before = false;
-                    wait(&found, &lane, kind, &mut stay).await?;
+                    wait(&found, &lane, (kind, way), &mut stay).await?;
                 }
                 Entry::Closed if closed_before => {
                     self.upstream.shard.closed_twice(found.site.name.as_str());
@@ -104,27 +105,32 @@ impl Service {
     }
 
     /// Counts and logs an operator's write that `access` would have kept out.
-    fn note_bypass(&self, client: &Client, found: &Found, kind: Kind, through: Pass) {
-        if through == Pass::default() || kind == Kind::Read {
+    fn note_bypass(&self, client: &Client, found: &Found, kind: Kind, way: Way) {
+        if way == Way::Usual || kind == Kind::Read {
             return;
         }
         let access = found.access();
-        if access == Access::Open {
-            return;
-        }
         let site = found.site.name.as_str();
         self.upstream.shard.bypassed(site);
         let client = client.address;
-        tracing::info!(site, %client, %access, "a write was let through");
+        tracing::info!(target: "access", site, %client, %access, "a write was let through");
     }
 }
 
 /// Waits at a held gate, if that is what those get who find it held.
-async fn wait(found: &Found, lane: &Lane, kind: Kind, stay: &mut Stay<'_>) -> Result<(), Error> {
-    match (lane.gates.during(), kind) {
-        (During::Page, _) => Err(found.page(Why::Maintenance)),
-        (During::ReadOnly, Kind::Write) => Err(found.page(Why::WritingPaused)),
-        (During::Hold, _) | (During::ReadOnly, Kind::Read) => {
+async fn wait(
+    found: &Found,
+    lane: &Lane,
+    (kind, way): (Kind, Way),
+    stay: &mut Stay<'_>,
+) -> Result<(), Error> {
+    match (lane.gates.during(), kind, way) {
+        (During::Page, ..) => Err(found.page(Why::Maintenance)),
+        // What gets past `access` is all writes to a flip.
+        (During::ReadOnly, Kind::Write, _) | (During::ReadOnly, _, Way::PastAccess) => {
+            Err(found.page(Why::WritingPaused))
+        }
+        (During::Hold, ..) | (During::ReadOnly, Kind::Read, Way::Usual) => {
             let site = &found.site;
             let waited = stay.wait(&site.name, &lane.gates, &site.flip).await;
             waited.map_err(|_| found.page(Why::HoldOver))
@@ -163,49 +169,69 @@ impl Found {
         words.max().unwrap_or(Access::Open)
     }
 
-    /// Tells whether `access` lets a request through that it keeps others from: an operator's, or
-    /// one that writes where that is allowed while the rest may only be read.
-    fn way_through_access(
+    /// Tells whether a request gets past what `access` keeps others from: it is an operator's, or
+    /// writes where that is allowed while the rest may only be read.
+    fn way(
         &self,
         client: &Client,
         head: &RequestHead,
         kind: Kind,
         invites: Option<&Invites>,
-    ) -> Pass {
-        let (site, access) = (&self.site, self.access());
+    ) -> Way {
+        let access = self.access();
         // Of nearly all requests, all the time, that is all that is looked at.
         if access == Access::Open {
-            return Pass::default();
+            return Way::Usual;
         }
-        let mut bypass = site.maintenance.bypass.iter();
-        let is_operator = bypass.any(|net| net.has(client.address.ip().to_canonical()));
-        let is_allowed =
-            kind == Kind::Write && site.writes_at(head.path()) && access == Access::ReadOnly;
-        let is_let_through =
-            is_operator || is_allowed || invite::is_invited(invites, &site.name, &head.headers);
-        if is_let_through {
-            Pass::default().through_access()
+        let writes_where_allowed = || {
+            access == Access::ReadOnly && kind == Kind::Write && self.site.writes_at(head.path())
+        };
+        if self.is_operator(client, head, invites) || writes_where_allowed() {
+            Way::PastAccess
         } else {
-            Pass::default()
+            Way::Usual
         }
     }
 
-    fn part_lets_in(&self, kind: Kind, through: Pass) -> Result<(), Error> {
+    fn is_operator(&self, client: &Client, head: &RequestHead, invites: Option<&Invites>) -> bool {
+        let site = &self.site;
+        let mut bypass = site.maintenance.bypass.iter();
+        bypass.any(|net| net.has(client.address.ip().to_canonical()))
+            || invite::is_invited(invites, &site.name, &head.headers)
+    }
+
+    /// Looks again when a request is in: what was allowed when it was looked at may be forbidden
+    /// since, and is not to go on behind the back of whoever was told that it has ended.
+    fn still_lets_in(
+        &self,
+        client: &Client,
+        head: &RequestHead,
+        way: Way,
+        invites: Option<&Invites>,
+    ) -> Result<(), Error> {
+        let is_shut = way == Way::PastAccess && self.access() == Access::Maintenance;
+        if is_shut && !self.is_operator(client, head, invites) {
+            return Err(self.page(Why::Maintenance));
+        }
+        Ok(())
+    }
+
+    fn part_lets_in(&self, kind: Kind, way: Way) -> Result<(), Error> {
         let Some(part) = &self.part else {
             return Ok(());
         };
-        if through == Pass::default() && part.forbids(kind) {
+        if way == Way::Usual && part.forbids(kind) {
             return Err(self.forbidden(part));
         }
         Ok(())
     }
 
     /// Gets a request that is in also into the part of its site.
-    fn join_part(&self, kind: Kind, through: Pass, permit: Permit) -> Result<Permit, Error> {
+    fn join_part(&self, kind: Kind, way: Way, permit: Permit) -> Result<Permit, Error> {
         let Some(part) = &self.part else {
             return Ok(permit);
         };
-        match part.enter(kind, through) {
+        match part.enter(kind, way, Pass::default()) {
             Entry::Admitted(also) => Ok(permit.and(also)),
             Entry::Shut | Entry::Held | Entry::Closed => Err(self.forbidden(part)),
         }

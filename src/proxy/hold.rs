@@ -72,13 +72,12 @@ impl<'s> Stay<'s> {
         }
     }
 
-    /// What lets this request in, besides what it has: it has waited for its turn, or has yet to
-    /// come to a line.
-    pub(super) fn pass(&self, pass: Pass) -> Pass {
+    /// What lets this request in: it has waited for its turn, or has yet to come to a line.
+    pub(super) fn pass(&self) -> Pass {
         if self.since.is_some() {
-            pass.in_turn()
+            Pass::in_turn()
         } else {
-            pass
+            Pass::default()
         }
     }
 

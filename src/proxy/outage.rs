@@ -1,24 +1,18 @@
 //! Noticing that an active side is down, and that it is back: by the requests that go there.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use crate::site;
 use crate::switchboard::Lane;
 use crate::table::Site;
 
-/// What one worker has noticed.
+/// Notices it. It keeps nothing: what is known stands at the lane, for all workers.
 #[derive(Debug, Default)]
-pub(super) struct Lookout {
-    /// Some side was found down: until one is back, answers are looked at too, for a connection
-    /// that was there before may be all that is used.
-    is_worried: Cell<bool>,
-}
+pub(super) struct Lookout;
 
 impl Lookout {
     /// Notes that no origin of a lane accepts connections.
     pub(super) fn down(&self, site: &Site, lane: &Lane, now_ms: u64) {
-        self.is_worried.set(true);
         if lane.gates.outage.found_down(now_ms).is_none() {
             return;
         }
@@ -42,11 +36,10 @@ impl Lookout {
         }
     }
 
-    /// Notes that an origin of a lane answered.
+    /// Notes that an origin of a lane answered: a connection that was there before may be all that
+    /// is used.
     pub(super) fn answered(&self, lane: &Lane, now_ms: impl FnOnce() -> u64) {
-        if self.is_worried.replace(false) {
-            self.connected(lane, now_ms);
-        }
+        self.connected(lane, now_ms);
     }
 }
 
@@ -67,13 +60,11 @@ mod tests {
             origins: Vec::new(),
             gates: Arc::new(Gates::default()),
         };
-        let lookout = Lookout::default();
+        let lookout = Lookout;
         lane.gates.outage.found_down(7);
-        lookout.is_worried.set(true);
 
         lookout.answered(&lane, || 9);
 
         assert_eq!(lane.gates.outage.since_ms(), None);
-        assert!(!lookout.is_worried.get());
     }
 }

@@ -45,7 +45,7 @@ impl Service {
                 pools,
                 trust: Trust::default(),
                 shard,
-                lookout: Lookout::default(),
+                lookout: Lookout,
             },
             ids: RequestIds::default(),
         }

@@ -42,14 +42,8 @@ pub struct Pass(u64);
 impl Pass {
     /// Lets in whose turn in the line it is.
     #[must_use]
-    pub fn in_turn(self) -> Self {
-        Self(self.0 | LINED)
-    }
-
-    /// Lets in an operator, whatever `access` says.
-    #[must_use]
-    pub fn through_access(self) -> Self {
-        Self(self.0 | SHUT)
+    pub fn in_turn() -> Self {
+        Self(LINED)
     }
 }
 

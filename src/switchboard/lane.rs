@@ -68,13 +68,25 @@ impl Cut {
     }
 }
 
-/// The two gates of an epoch, and what is counted at them.
+/// How a request gets past what `access` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Not at all: it is a user's.
+    #[default]
+    Usual,
+    /// It is an operator's, or writes where that is allowed while the rest may only be read.
+    PastAccess,
+}
+
+/// The gates of an epoch, and what is counted at them.
 #[derive(Debug)]
 pub struct Gates {
     /// Admits plain safe requests.
     pub reads: Arc<Gate>,
     /// Admits everything else.
     pub writes: Arc<Gate>,
+    /// Admits what gets past `access`, which shuts the other two. To a flip it is all writes.
+    pub passed: Arc<Gate>,
     /// What those get who find a gate held: a [`During`] as number.
     during: AtomicU8,
     /// Requests on hold; shared with the lanes of the site before and after.
@@ -104,6 +116,7 @@ impl Gates {
         Self {
             reads: Arc::new(gate()),
             writes: Arc::new(gate()),
+            passed: Arc::new(gate()),
             during: AtomicU8::new(During::Page as u8),
             line,
             tunnels: AtomicUsize::new(0),
@@ -141,8 +154,15 @@ impl Gates {
     }
 
     /// Asks to be let in; see [`Gate::enter`].
-    pub fn enter(&self, kind: Kind, pass: Pass) -> Entry {
-        self.of(kind).enter(pass)
+    pub fn enter(&self, kind: Kind, way: Way, pass: Pass) -> Entry {
+        match way {
+            Way::Usual => self.of(kind).enter(pass),
+            Way::PastAccess => self.passed.enter(pass),
+        }
+    }
+
+    fn all(&self) -> [&Arc<Gate>; 3] {
+        [&self.writes, &self.passed, &self.reads]
     }
 
     /// Holds the gates that `during` says; who comes from this instant gets what it says.
@@ -151,23 +171,25 @@ impl Gates {
         self.during.store(during as u8, Ordering::Release);
         if during == During::ReadOnly {
             self.writes.hold();
+            self.passed.hold();
         } else {
             self.hold_all();
         }
     }
 
-    /// Holds both gates.
+    /// Holds all gates.
     pub fn hold_all(&self) {
         self.line.hold();
-        self.writes.hold();
-        self.reads.hold();
+        for gate in self.all() {
+            gate.hold();
+        }
     }
 
     /// Takes the hold back: those in line go on, oldest first.
     pub fn release(&self) {
         self.order_cut(Cut::Nothing);
         self.line.open(Instant::now(), |somebody_waits| {
-            for gate in [&self.reads, &self.writes] {
+            for gate in self.all() {
                 if somebody_waits {
                     gate.line_up();
                 }
@@ -177,18 +199,20 @@ impl Gates {
         });
     }
 
-    /// Closes both gates for ever: those in line go on to the lane that took over.
+    /// Closes all gates for ever: those in line go on to the lane that took over.
     pub fn close(&self) {
         self.line.open(Instant::now(), |_| {
-            self.writes.close();
-            self.reads.close();
+            for gate in self.all() {
+                gate.close();
+            }
         });
     }
 
     /// Lets in what `access` allows, from this instant.
     pub fn set_access(&self, access: Access) {
-        self.writes.shut(access >= Access::ReadOnly);
+        // The reads first: who finds the writes shut, and nothing else, may count on that.
         self.reads.shut(access >= Access::Maintenance);
+        self.writes.shut(access >= Access::ReadOnly);
     }
 
     /// Notes when users are told to come back, in seconds since the Unix epoch.
@@ -217,13 +241,13 @@ impl Gates {
         }
     }
 
-    /// Waits until nothing is in flight at either gate.
+    /// Waits until nothing is in flight at any gate.
     ///
     /// # Cancel safety
     /// Safe: nothing is lost but the wait.
     pub async fn drained(&self) {
-        // Held gates only lose permits, so one after the other is as good as both at once.
-        self.writes.drained().await;
+        // Held gates only lose permits, so one after the other is as good as all at once.
+        self.writes_drained().await;
         self.reads.drained().await;
     }
 
@@ -233,6 +257,19 @@ impl Gates {
     /// Safe: nothing is lost but the wait.
     pub async fn writes_drained(&self) {
         self.writes.drained().await;
+        self.passed.drained().await;
+    }
+
+    /// Waits until nothing is in flight that `access` forbids.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost but the wait.
+    pub async fn forbidden_drained(&self) {
+        for gate in [&self.writes, &self.reads] {
+            if gate.is_shut() {
+                gate.drained().await;
+            }
+        }
     }
 
     /// Tells what those get who find a gate held.
@@ -247,18 +284,24 @@ impl Gates {
     /// [`super::Switchboard::nudge`]. An order stands until the gates are released: one for less
     /// takes nothing back.
     pub fn order_cut(&self, cut: Cut) {
-        self.order(CutBy::Flip, cut);
-    }
-
-    /// Orders the same for a change of `access`.
-    pub fn order_access_cut(&self, cut: Cut) {
-        self.order(CutBy::Access, cut);
-    }
-
-    fn order(&self, by: CutBy, cut: Cut) {
         let (reads, writes) = cut.at_gates();
-        self.reads.order_cut(by, reads);
-        self.writes.order_cut(by, writes);
+        for (gate, cuts) in [
+            (&self.reads, reads),
+            (&self.writes, writes),
+            (&self.passed, writes),
+        ] {
+            // Only an order for nothing at all takes back.
+            if cuts != Cuts::NONE || cut == Cut::Nothing {
+                gate.order_cut(CutBy::Flip, cuts);
+            }
+        }
+    }
+
+    /// Orders the same for a change of `access`, whatever gets past that left out.
+    pub fn order_access_cut(&self, cut: Cut) {
+        let (reads, writes) = cut.at_gates();
+        self.reads.order_cut(CutBy::Access, reads);
+        self.writes.order_cut(CutBy::Access, writes);
     }
 
     /// Tells whether the lane is over.
@@ -266,9 +309,20 @@ impl Gates {
         self.reads.is_closed() && self.writes.is_closed()
     }
 
-    /// Counts what is in flight at both gates.
+    /// Counts what is in flight at all gates.
     pub fn in_flight(&self) -> u64 {
-        self.reads.in_flight() + self.writes.in_flight()
+        self.reads.in_flight() + self.writes_in_flight()
+    }
+
+    /// Counts the writes in flight.
+    pub fn writes_in_flight(&self) -> u64 {
+        self.writes.in_flight() + self.passed.in_flight()
+    }
+
+    /// Tells when a write was last given up unfinished.
+    pub fn last_abandoned(&self) -> Option<Instant> {
+        let last = self.passed.last_abandoned();
+        self.writes.last_abandoned().max(last)
     }
 
     /// Counts what is in flight at the held gates: reads, and writes.
@@ -277,7 +331,8 @@ impl Gates {
     pub fn held_in_flight(&self) -> (u64, u64) {
         const LOOKS: u32 = 16;
         let least = |gate: &Gate| (0..LOOKS).map(|_| gate.in_flight()).min().unwrap_or(0);
-        (least(&self.reads), least(&self.writes))
+        let writes = least(&self.writes) + least(&self.passed);
+        (least(&self.reads), writes)
     }
 
     /// Tells whether a write is in flight at the held gate.
@@ -287,15 +342,16 @@ impl Gates {
         const LOOKS: u32 = 64;
         (0..LOOKS).all(|_| {
             std::thread::yield_now();
-            self.writes.in_flight() > 0
+            self.writes_in_flight() > 0
         })
     }
 
     /// Gets in line with `bytes` in memory; see [`Line::join`].
     pub fn join(&self, bytes: u64, bounds: LineBounds) -> Joined {
         self.line.join(bytes, bounds, Instant::now(), || {
-            self.reads.line_over();
-            self.writes.line_over();
+            for gate in self.all() {
+                gate.line_over();
+            }
         })
     }
 

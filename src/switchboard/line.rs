@@ -149,7 +149,10 @@ impl Line {
     pub(super) fn open(&self, now: Instant, turn: impl FnOnce(bool)) {
         let mut state = self.lock();
         turn(!state.waiting.is_empty());
-        state.held = false;
+        if !std::mem::take(&mut state.held) {
+            // The line was not held: whoever is in it goes on as he was going to.
+            return;
+        }
         let rate = state.release_rate.max(1);
         let span = Duration::from_secs(1).saturating_mul(state.count()) / rate;
         state.begin_wave(now, span);

@@ -147,6 +147,29 @@ fn what_does_not_end_is_cut_at_the_deadline_and_what_is_allowed_goes_on() {
 }
 
 #[test]
+fn what_is_allowed_is_neither_waited_for_nor_cut() {
+    let stage = Stage::with(&OneSite::flipping("{drain: {for: 30s}}"));
+    let place = &stage.place;
+    place.edit(&[("    names:", "    read_only: {allow: [/wait]}\n    names:")]);
+    place.until_generation(2);
+    say(place, &["ispot", "read-only"]);
+    let mut allowed = stage.in_flight("POST");
+    // Said again, it returns at once: only what is allowed is in flight.
+    let (code, said) = access(place, &["ispot", "read-only", "--reason", "again"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("was cut"), "{said}");
+    // A flip waits for it all the same: to a flip it is a write.
+    std::thread::scope(|scope| {
+        let flip = scope.spawn(|| place.flip("backup"));
+        place.until_phase("draining");
+        stage.live.let_go();
+        assert_eq!(allowed.answer("POST").unwrap().text(), "live");
+        let (code, said) = flip.join().unwrap();
+        assert_eq!(code, 0, "{said}");
+    });
+}
+
+#[test]
 fn opening_again_leaves_what_was_about_to_be_cut_alone() {
     let stage = Stage::with(&OneSite::flipping("{drain: {for: 30s}}"));
     let mut slow = stage.in_flight("POST");

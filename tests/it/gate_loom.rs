@@ -56,6 +56,13 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
+/// Explores a model that is too large without a bound.
+fn explore_bounded(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.check(model);
+}
+
 fn is_soak() -> bool {
     std::env::var_os("POINTSMAN_SOAK").is_some_and(|value| value == "1")
 }
@@ -172,7 +179,7 @@ impl Held {
                     if let Joined::Waits(place) = self.join() {
                         block_on(turn(&place));
                     }
-                    pass = pass.in_turn();
+                    pass = Pass::in_turn();
                 }
                 entry @ (Entry::Admitted(_) | Entry::Shut | Entry::Closed) => return entry,
             }
@@ -239,7 +246,8 @@ fn whose_turn_it_is_gets_in_to_no_gate_that_is_held_again() {
 
 #[test]
 fn a_newcomer_is_never_lost_against_the_end_of_the_line() {
-    explore(|| {
+    // Unbounded, two entrants beside a release did not end within minutes.
+    explore_bounded(|| {
         let held = Held::new();
         let (one, other) = (held.clone(), held.clone());
         let enter = |held: Held| {
