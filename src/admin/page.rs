@@ -152,6 +152,9 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     if let Some(problem) = &status.problem {
         write!(page, "<p class=say>{}</p>", Escaped(problem))?;
     }
+    for text in says::access(status) {
+        write!(page, "<p class=say>{}</p>", Escaped(&text))?;
+    }
     if let Some(emergency) = &status.emergency {
         let text = says::emergency(emergency);
         write!(page, "<p class=say>{}</p>", Escaped(&text))?;

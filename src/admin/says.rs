@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::control::{Emergency, SiteStatus};
-use crate::site::{self, Skipped};
+use crate::control::{AccessSaid, Emergency, SiteStatus};
+use crate::site::{self, Access, Skipped};
 
 use super::view::SiteView;
 
@@ -41,10 +41,31 @@ pub fn emergency(emergency: &Emergency) -> String {
         ),
         None => writeln!(
             text,
-            "{from} took no request in epoch {epoch} that this daemon knows of."
+            "{from} has taken no request since this daemon began; what it took in epoch {epoch} before \
+             that is not known here."
         ),
     };
     text
+}
+
+/// Says what users may do where that is not all, or not as the file says; a line for each place.
+pub(super) fn access(site: &SiteStatus) -> Vec<String> {
+    let whole = (site.name.to_string(), site.access, &site.access_said);
+    let parts = site.parts.iter().map(|part| {
+        let place = format!("{}{}", site.name, part.prefix);
+        (place, part.access, &part.said)
+    });
+    let places = std::iter::once(whole).chain(parts);
+    let closed = places.filter(|(_, access, said)| *access != Access::Open || said.is_some());
+    let line = |(place, access, said): (String, Access, &Option<AccessSaid>)| match said {
+        Some(said) => {
+            let because = said.reason.as_deref().unwrap_or("no reason given");
+            let who = &said.who.name;
+            format!("{place} is {access}, said by {who}: {because}.")
+        }
+        None => format!("{place} is {access}, as in the file."),
+    };
+    closed.map(line).collect()
 }
 
 /// Says that the active side of a site is down; nothing when it is not.

@@ -176,6 +176,10 @@ fn go_on(
             done.epoch
         ));
     }
+    out::say(
+        "What was said of `access` by command is lost with the old journal: each site has the \
+         access that the file says. To keep users out: write `access: maintenance` there first.",
+    );
     out::say(&format!(
         "Next: pointsman run {} and look at `pointsman status`; then at what the other sides took.",
         file.display()

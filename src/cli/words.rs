@@ -23,11 +23,14 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "draining" if is_emergency => format!("{in_flight} in flight, being cut"),
         "rehearsing" => format!("checking {to} before anyone waits"),
         "quiescing" => "the intent is in the journal".into(),
-        "holding" => "nobody is let in; what is in flight goes on".into(),
+        "holding" => "users are held; what is in flight goes on".into(),
+        "draining" if in_flight == 0 => {
+            "nothing in flight, but an origin may still be at work on a write given up".into()
+        }
         "draining" => format!("{in_flight} in flight…"),
-        "syncing" => "sync hooks, if the site has any".into(),
+        "syncing" => "what is in flight has ended".into(),
         "checking" => format!("checking {to} once more"),
-        "closing" => "reads are held and drained too".into(),
+        "closing" => "nobody is let in any more, to read neither".into(),
         "committing" => "the point of no return".into(),
         "publishing" => format!("everybody goes to {to} from here"),
         "confirming" => "asking every listener for the new side".into(),

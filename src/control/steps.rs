@@ -51,8 +51,9 @@ impl Actor {
                 if tried.is_ok() && word.is_some_and(|word| word != *to) {
                     tried = rewrite::try_out(&file, &self.loader, &site.name, to).map_err(|why| {
                         format!(
-                            "the word of {} could not be rewritten after the flip: {why}; let \
-                             the daemon write there, or leave `active:` out of the file",
+                            "the word of {} could not be written into the file after it: {why}; \
+                             put that right first (see `pointsman check`), let the daemon write \
+                             there, or leave `active:` out of the file",
                             site.name
                         )
                     });

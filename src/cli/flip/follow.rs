@@ -11,15 +11,21 @@ use super::super::{Output, out, words};
 /// Writes a line per phase and a last sentence, and turns the outcome into the exit code.
 pub(super) async fn to_the_end(client: &Client, id: FlipId, output: Output) -> Exit {
     let followed = tokio::select! {
-        followed = follow(client, id, output) => followed,
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    let Some((flip, outcome)) = followed else {
-        out::complain(&format!(
-            "pointsman: flip {id} is not followed any more, and goes on in the daemon.\n  \
+        followed = follow(client, id, output) => followed.ok_or_else(|| format!(
+            "the daemon is not heard any more; it may have died, and whether flip {id} was \
+             committed is not known here.\n  How it ended: `pointsman status`, once it runs again."
+        )),
+        _ = tokio::signal::ctrl_c() => Err(format!(
+            "flip {id} is not followed any more, and goes on in the daemon.\n  \
              How it ended: `pointsman status`. To stop it: `pointsman flip --cancel {id}`."
-        ));
-        return Exit::Unreachable;
+        )),
+    };
+    let (flip, outcome) = match followed {
+        Ok(followed) => followed,
+        Err(why) => {
+            out::complain(&format!("pointsman: {why}"));
+            return Exit::Unreachable;
+        }
     };
     match output {
         Output::Table => out::say(&words::ending(&flip.status, outcome)),

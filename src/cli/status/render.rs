@@ -40,7 +40,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
     for site in &status.sites {
         text += &outage(site);
         text += &attention(&site.status, &status.file);
-        text += &access::lines(&site.status);
+        text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
     }
     if let Some((flip, outcome)) = last_ended(status) {
@@ -69,13 +69,19 @@ fn site_rows(status: &StatusView) -> String {
     let names = &mut status.sites.iter().map(|site| site.status.name.as_str());
     let name = width(names, "SITE");
     let side = width(&mut status.sites.iter().map(active), "ACTIVE");
+    let epochs = status
+        .sites
+        .iter()
+        .map(|site| site.status.epoch.to_string());
+    let epochs: Vec<_> = epochs.collect();
+    let epoch = width(&mut epochs.iter().map(String::as_str), "EPOCH");
     let mut text = format!(
-        "{:name$}  {:side$}  {:11}  {:>5}  {:>9}  STATE\n",
+        "{:name$}  {:side$}  {:11}  {:>epoch$}  {:>9}  STATE\n",
         "SITE", "ACTIVE", "ACCESS", "EPOCH", "IN FLIGHT"
     );
     for site in &status.sites {
         let row = format!(
-            "{:name$}  {:side$}  {:11}  {:>5}  {:>9}  {}",
+            "{:name$}  {:side$}  {:11}  {:>epoch$}  {:>9}  {}",
             site.status.name,
             active(site),
             site.status.access,
@@ -131,15 +137,27 @@ fn running_flip(flip: &FlipStatus, now: Timestamp) -> String {
     let because = because(flip);
     let head = format!("Flip {}: {}", flip.id, words::moves(flip));
     let line = format!(
-        "{}, for {seconds} s, asked by {}{because}",
+        "{}, {seconds} s after it was asked for by {}{because}",
         flip.phase, flip.who.name
     );
-    format!(
-        "\n{head}\n{}  To stop it: pointsman flip --cancel {}\n",
-        indented(&line),
-        flip.id
-    )
+    let stop = if CANCELLABLE.contains(&flip.phase.as_str()) {
+        format!("  To stop it: pointsman flip --cancel {}\n", flip.id)
+    } else {
+        "  It cannot be stopped any more.\n".into()
+    };
+    format!("\n{head}\n{}{stop}", indented(&line))
 }
+
+/// The phases before the commit, from which a flip can still go back.
+const CANCELLABLE: [&str; 7] = [
+    "rehearsing",
+    "quiescing",
+    "holding",
+    "draining",
+    "syncing",
+    "checking",
+    "closing",
+];
 
 /// What is wrong with a site and what to type; nothing for a site that is well.
 fn attention(site: &SiteStatus, file: &str) -> String {
