@@ -213,19 +213,32 @@ impl Ledger {
         let Ok(journal) = &mut self.journal else {
             return Ok(());
         };
-        let now = Timestamp::now();
+        let (mut words, mut parts) = (Vec::new(), Vec::new());
         for name in sites {
-            if let Some(words) = new.words.get(name)
-                && let Some(known) = self.sites.get_mut(name)
-                && known.access != words.access
+            if let Some(said) = new.words.get(name)
+                && let Some(known) = self.sites.get(name)
+                && known.access != said.access
             {
-                journal.access_read(name, words.access, now)?;
-                known.access = words.access;
+                words.push((name.clone(), said.access));
             }
             let before = old.site(name.as_str()).map_or(&[][..], |site| &site.paths);
             let after = new.site(name.as_str()).map_or(&[][..], |site| &site.paths);
-            for (prefix, access) in changed_paths(before, after) {
-                journal.path_access_read(name, prefix, access, now)?;
+            parts.extend(
+                changed_paths(before, after)
+                    .into_iter()
+                    .map(|(prefix, access)| {
+                        let (site, prefix) = (name.clone(), prefix.to_owned());
+                        (Place { site, prefix }, access)
+                    }),
+            );
+        }
+        if words.is_empty() && parts.is_empty() {
+            return Ok(());
+        }
+        journal.access_read(&words, &parts, Timestamp::now())?;
+        for (name, access) in words {
+            if let Some(known) = self.sites.get_mut(&name) {
+                known.access = access;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 use crate::site::{Access, Epoch, FlipId, Outcome, SideName, SiteName};
 
 use super::read::ZoneRecord;
-use super::{CommitError, FlipEnd, Journal, LaneRecord, NewFlip, SiteAdoption};
+use super::{CommitError, FlipEnd, Journal, LaneRecord, NewFlip, Place, SiteAdoption};
 
 impl Journal {
     /// Adopts sites that are seen for the first time, each at epoch 1.
@@ -159,44 +159,29 @@ impl Journal {
         tx.commit()
     }
 
-    /// Remembers the access that the file says.
+    /// Remembers the access that the file says of sites, and notes that of their parts, which are
+    /// served as the file says.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's, and then nothing was written.
     pub fn access_read(
         &mut self,
-        site: &SiteName,
-        access: Access,
+        sites: &[(SiteName, Access)],
+        parts: &[(Place, Access)],
         at: Timestamp,
     ) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
-        tx.execute(
-            "UPDATE sites SET access = ?2 WHERE name = ?1",
-            params![site.as_str(), access.word()],
-        )?;
-        event(&tx, at, Some(site), "access", access.word())?;
-        tx.commit()
-    }
-
-    /// Notes the access that the file gives to a part of a site, which is served as the file says.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn path_access_read(
-        &mut self,
-        site: &SiteName,
-        prefix: &str,
-        access: Access,
-        at: Timestamp,
-    ) -> rusqlite::Result<()> {
-        let tx = self.db.transaction()?;
-        event(
-            &tx,
-            at,
-            Some(site),
-            "access",
-            &format!("{prefix}: {access}"),
-        )?;
+        for (site, access) in sites {
+            tx.execute(
+                "UPDATE sites SET access = ?2 WHERE name = ?1",
+                params![site.as_str(), access.word()],
+            )?;
+            event(&tx, at, Some(site), "access", access.word())?;
+        }
+        for (place, access) in parts {
+            let detail = format!("{}: {access}", place.prefix);
+            event(&tx, at, Some(&place.site), "access", &detail)?;
+        }
         tx.commit()
     }
 
