@@ -18,7 +18,8 @@
 //!   origin was closed, never before;
 //! - a worker confirms a publication after the idle sockets of closed lanes are closed;
 //! - a request is sent a second time only if not one byte of it was sent before;
-//! - a request that is held or refused has not had its body read;
+//! - a request that is held has not had its body read, and one that is refused, at most a little of
+//!   it after its answer;
 //! - a tunnel keeps its permit until the socket to the origin is closed, and a flip ends it;
 //! - what is written behind the bytes of a WebSocket stands between two of its frames;
 //! - no type of a codec is known outside of its folder.

@@ -1,10 +1,14 @@
 //! What happens to a request, from top to bottom.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use crate::certs::Trust;
 use crate::switchboard::{Lane, Switchboard};
@@ -12,11 +16,11 @@ use crate::telemetry::http::HttpShard;
 
 use super::access::Record;
 use super::admit::{Admission, Found};
-use super::body::Body;
+use super::body::{Body, Part};
 use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
-use super::head::{RequestHead, ResponseHead};
+use super::head::{RequestHead, ResponseHead, Version};
 use super::outage::Lookout;
 use super::page::Why;
 use super::pool::Pools;
@@ -64,7 +68,11 @@ impl Service {
         record: &mut Record,
     ) -> (ResponseHead, Body) {
         let is_head = head.method == Method::HEAD;
-        let result = self.route(client, &mut head, body, record).await;
+        let mut body = Some(body);
+        let result = self.route(client, &mut head, &mut body, record).await;
+        if let (Some(unread), Version::Http2) = (body, head.version) {
+            let_end(unread);
+        }
         let (head, body) = result.unwrap_or_else(|error| {
             if let Error::BadGateway { .. } | Error::GatewayTimeout { .. } = error {
                 tracing::debug!(%error, "answered in an origin's place");
@@ -83,7 +91,7 @@ impl Service {
         &self,
         client: &Client,
         head: &mut RequestHead,
-        body: Body,
+        body: &mut Option<Body>,
         record: &mut Record,
     ) -> Result<(ResponseHead, Body), Error> {
         if head.method == Method::CONNECT {
@@ -93,12 +101,14 @@ impl Service {
         client
             .may_ask(without_port(&host))
             .map_err(|Misdirected| Error::Misdirected)?;
-        let admitted = self.admit(client, &host, (&*head, &body), record);
+        let arriving = body.as_ref().unwrap_or(&Body::Empty);
+        let admitted = self.admit(client, &host, (&*head, arriving), record);
         let (found, lane, permit) = match admitted.await? {
             Admission::Itself(answer) => return Ok(answer),
             Admission::To(found, lane, permit) => (found, lane, permit),
         };
         forward::request(head, &host, client, &lane, &self.ids);
+        let body = body.take().unwrap_or(Body::Empty);
         let exchange = self
             .upstream
             .exchange(&lane, &found.site, permit, (&*head, body));
@@ -109,6 +119,29 @@ impl Service {
         forward::response(&mut answer);
         Ok((answer, body))
     }
+}
+
+/// How much of a body that nobody wants is read, in bytes, and for how long.
+const UNWANTED_MAX: usize = 64 * 1024;
+const UNWANTED_FOR: Duration = Duration::from_secs(5);
+
+/// Has the body of a request that was answered by ourselves come to its end, if it is short: over
+/// HTTP/2 a stream that is dropped before its end is reset, and a connection on which that happens
+/// too often is ended (RFC 9113 §10.5), with whatever else a client has on it.
+fn let_end(mut body: Body) {
+    if body.is_ended() {
+        return;
+    }
+    // It ends with the body, or with its bounds.
+    spawn_local(timeout(UNWANTED_FOR, async move {
+        let mut left = UNWANTED_MAX;
+        while let Some(Ok(Part::Chunk(chunk))) = poll_fn(|cx| body.poll_part(cx)).await {
+            let Some(less) = left.checked_sub(chunk.len()) else {
+                return;
+            };
+            left = less;
+        }
+    }));
 }
 
 fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
