@@ -267,6 +267,9 @@ fn gates_of(snapshot: &Snapshot, place: &Place) -> Option<Arc<Gates>> {
     if place.prefix.is_empty() {
         return view.lane.as_ref().map(|lane| Arc::clone(&lane.gates));
     }
-    let part = view.parts.iter().find(|part| part.prefix == place.prefix)?;
+    let part = view
+        .parts()
+        .iter()
+        .find(|part| part.prefix == place.prefix)?;
     Some(Arc::clone(&part.gates))
 }

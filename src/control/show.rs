@@ -216,7 +216,7 @@ impl Actor {
             access: part.gates.access(),
             said: self.said_of(&view.site.name, &part.prefix),
         };
-        view.parts.iter().map(part).collect()
+        view.parts().iter().map(part).collect()
     }
 
     fn said_of(&self, site: &SiteName, prefix: &str) -> Option<AccessSaid> {

@@ -28,8 +28,8 @@ pub struct SiteView {
     /// What the table says of it.
     pub site: Arc<Site>,
     /// Its parts with an access of their own, in the order of the site's `paths`; shared by every
-    /// snapshot that has the same prefix.
-    pub parts: Arc<Vec<Part>>,
+    /// snapshot that has the same prefix. Most sites have none, and a snapshot very many sites.
+    parts: Option<Arc<Vec<Part>>>,
     /// Where its requests go; `None` when the active side is in doubt: then nobody is served.
     pub lane: Option<Arc<Lane>>,
 }
@@ -109,7 +109,7 @@ impl Snapshot {
     pub fn route(&self, host: &str, path: &str) -> Option<Route<'_>> {
         let view = &self.sites[self.table.route(host)?];
         let rules = view.site.rules_at(path).into_iter();
-        let parts = rules.filter_map(|at| view.parts.get(at));
+        let parts = rules.filter_map(|at| view.parts().get(at));
         Some(Route {
             view,
             part: parts.max_by_key(|part| part.gates.access()),
@@ -177,14 +177,24 @@ fn lane(
     }))
 }
 
+impl SiteView {
+    /// Shows the parts with an access of their own, in the order of the site's `paths`.
+    pub fn parts(&self) -> &[Part] {
+        self.parts.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Makes the parts of a site; one that was there before keeps its gates.
-fn parts(site: &Arc<Site>, before: Option<&SiteView>) -> Arc<Vec<Part>> {
+fn parts(site: &Arc<Site>, before: Option<&SiteView>) -> Option<Arc<Vec<Part>>> {
+    if site.paths.is_empty() {
+        return None;
+    }
     if let Some(before) = before
         && Arc::ptr_eq(&before.site, site)
     {
-        return Arc::clone(&before.parts);
+        return before.parts.clone();
     }
-    let old = |prefix: &str| before?.parts.iter().find(|part| part.prefix == prefix);
+    let old = |prefix: &str| before?.parts().iter().find(|part| part.prefix == prefix);
     let part = |rule: &PathRule| Part {
         prefix: rule.prefix.clone(),
         gates: old(&rule.prefix).map_or_else(
@@ -192,7 +202,7 @@ fn parts(site: &Arc<Site>, before: Option<&SiteView>) -> Arc<Vec<Part>> {
             |part| Arc::clone(&part.gates),
         ),
     };
-    Arc::new(site.paths.iter().map(part).collect())
+    Some(Arc::new(site.paths.iter().map(part).collect()))
 }
 
 /// Makes the gates of an epoch; of a site that was not served before, with the access of its word.

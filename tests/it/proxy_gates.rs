@@ -171,7 +171,7 @@ fn a_part_of_a_site_is_shut_for_what_came_before_too_when_it_is_cut() {
     });
     let part = {
         let snapshot = track.board.current();
-        Arc::clone(&snapshot.sites()[0].parts[0].gates)
+        Arc::clone(&snapshot.sites()[0].parts()[0].gates)
     };
     part.set_access(Access::Open);
     let mut inside = Client::kept_waiting_at(track.address(), HOST, "/wait", &track.live);
