@@ -6,40 +6,29 @@ use crate::site;
 use crate::switchboard::Lane;
 use crate::table::Site;
 
-/// Notices it. It keeps nothing: what is known stands at the lane, for all workers.
-#[derive(Debug, Default)]
-pub(super) struct Lookout;
-
-impl Lookout {
-    /// Notes that no origin of a lane accepts connections.
-    pub(super) fn down(&self, site: &Site, lane: &Lane, now_ms: u64) {
-        if lane.gates.outage.found_down(now_ms).is_none() {
-            return;
-        }
-        let sides = site.sides.iter().map(|side| &side.name);
-        let command = site::emergency_command(&lane.site, &lane.side, sides);
-        tracing::error!(
-            site = %lane.site,
-            side = %lane.side,
-            command,
-            "the active side is down: none of its origins accepts connections; nothing moves by \
-             itself, but the command does if the side is dead"
-        );
+/// Notes that no origin of a lane accepts connections.
+pub(super) fn found_down(site: &Site, lane: &Lane, now_ms: u64) {
+    if lane.gates.outage.found_down(now_ms).is_none() {
+        return;
     }
+    let sides = site.sides.iter().map(|side| &side.name);
+    let command = site::emergency_command(&lane.site, &lane.side, sides);
+    tracing::error!(
+        site = %lane.site,
+        side = %lane.side,
+        command,
+        "the active side is down: none of its origins accepts connections; nothing moves by \
+         itself, but the command does if the side is dead"
+    );
+}
 
-    /// Notes that an origin of a lane accepted a connection.
-    pub(super) fn connected(&self, lane: &Lane, now_ms: impl FnOnce() -> u64) {
-        if let Some(since_ms) = lane.gates.outage.found_up() {
-            let down_for = Duration::from_millis(now_ms().saturating_sub(since_ms));
-            let (site, side) = (&lane.site, &lane.side);
-            tracing::info!(%site, %side, ?down_for, "the active side is back");
-        }
-    }
-
-    /// Notes that an origin of a lane answered: a connection that was there before may be all that
-    /// is used.
-    pub(super) fn answered(&self, lane: &Lane, now_ms: impl FnOnce() -> u64) {
-        self.connected(lane, now_ms);
+/// Notes that an origin of a lane accepted a connection, or answered: a connection that was there
+/// before may be all that is used.
+pub(super) fn found_up(lane: &Lane, now_ms: impl FnOnce() -> u64) {
+    if let Some(since_ms) = lane.gates.outage.found_up() {
+        let down_for = Duration::from_millis(now_ms().saturating_sub(since_ms));
+        let (site, side) = (&lane.site, &lane.side);
+        tracing::info!(%site, %side, ?down_for, "the active side is back");
     }
 }
 
@@ -60,10 +49,9 @@ mod tests {
             origins: Vec::new(),
             gates: Arc::new(Gates::default()),
         };
-        let lookout = Lookout;
         lane.gates.outage.found_down(7);
 
-        lookout.answered(&lane, || 9);
+        found_up(&lane, || 9);
 
         assert_eq!(lane.gates.outage.since_ms(), None);
     }

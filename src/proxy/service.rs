@@ -21,7 +21,6 @@ use super::client::{Client, Misdirected};
 use super::error::Error;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead, Version};
-use super::outage::Lookout;
 use super::page::Why;
 use super::pool::Pools;
 use super::upstream::{NoAnswer, Upstream};
@@ -49,7 +48,6 @@ impl Service {
                 pools,
                 trust: Trust::default(),
                 shard,
-                lookout: Lookout,
             },
             ids: RequestIds::default(),
         }

@@ -15,7 +15,7 @@ use crate::telemetry::http::HttpShard;
 use super::body::Body;
 use super::h1::client::{Answer, Failure, Line};
 use super::head::{RequestHead, ResponseHead};
-use super::outage::Lookout;
+use super::outage;
 use super::pool::Pools;
 use super::stream::Stream;
 use super::tunnel::Tunnel;
@@ -26,7 +26,6 @@ pub(super) struct Upstream {
     /// How `https://` origins are checked.
     pub(super) trust: Trust,
     pub(super) shard: Arc<HttpShard>,
-    pub(super) lookout: Lookout,
 }
 
 /// Why there is no answer; its word is the metric's label.
@@ -96,7 +95,7 @@ impl Upstream {
         let result = self.try_origins(lane, timeouts, permit, request).await;
         if let Err(none) = &result {
             if let NoAnswer::Unreachable(_) | NoAnswer::ConnectTimeout = none {
-                self.lookout.down(site, lane, now_ms());
+                outage::found_down(site, lane, now_ms());
             }
             let (site, side) = (lane.site.as_str(), lane.side.as_str());
             self.shard.upstream_failed(site, side, none.reason());
@@ -136,7 +135,7 @@ impl Upstream {
                 let line = self.seat(lane, line, &permit)?;
                 match line.send(head, body, timeouts.response).await {
                     Ok(Answer::Plain(head, body)) => {
-                        self.lookout.answered(lane, now_ms);
+                        outage::found_up(lane, now_ms);
                         return Ok((head, body));
                     }
                     Ok(Answer::Switched(head, end)) => {
@@ -177,7 +176,7 @@ impl Upstream {
         match line {
             Ok(Ok(line)) => {
                 self.shard.connected(lane.site.as_str(), lane.side.as_str());
-                self.lookout.connected(lane, now_ms);
+                outage::found_up(lane, now_ms);
                 Ok(line)
             }
             Ok(Err(error)) if is_our_own(&error) => Err(NoAnswer::NoSocket(error.to_string())),

@@ -142,3 +142,23 @@ fn a_preface_that_is_none_ends_the_connection_and_reaches_nobody() {
     assert_eq!(track.live.seen().len(), 0);
     assert_serves_others(&track);
 }
+
+#[test]
+fn a_connection_on_which_many_writes_are_refused_goes_on() {
+    let track = Track::lay("20.89");
+    let mut client = Frames::connect(track.address(), &[]);
+    // More than there may be resets; the body comes when the answer is there already.
+    let streams = (0..300).map(|at| 2 * at + 1);
+    for stream in streams {
+        client.send(&Frame::request("POST", stream, "/shut/x"));
+        let answered = client.find(|frame| {
+            let ends = frame.kind == DATA && frame.flags & END_STREAM > 0;
+            assert_ne!(frame.kind, RST_STREAM, "stream {stream}: {frame:?}");
+            assert_eq!(frame.goes_away(), None, "stream {stream}");
+            ends && frame.stream == stream
+        });
+        answered.unwrap();
+        client.send(&Frame::new(DATA, END_STREAM, stream, b"owl"));
+    }
+    assert!(track.live.seen().is_empty());
+}
