@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::client::Client;
 use crate::support::daemon::{Daemon, OneSite, Place};
 use crate::support::origin::Origin;
 use crate::support::stage::Stage;
@@ -84,7 +85,11 @@ fn a_missing_journal_in_a_used_state_directory_is_doubt_and_gives_the_page() {
         problem.contains("journal.db") && problem.contains("backup"),
         "{problem}"
     );
-    assert!(dig_db(&place).contains("SERVFAIL"), "{}", dig_db(&place));
+    assert!(
+        dig(&place, "db").contains("SERVFAIL"),
+        "{}",
+        dig(&place, "db")
+    );
     assert_ne!(place.flip("live").0, 0, "no flip starts");
     assert_eq!(
         (live.seen().len(), backup.seen().len()),
@@ -184,7 +189,11 @@ fn while_the_outcome_of_a_commit_is_unknown_users_get_the_page_and_names_servfai
             (place.status_json()?["flips"][0]["phase"] == "unknown").then_some(())
         });
         assert_eq!(place.curl("/", &[]).0, 503);
-        assert!(dig_db(place).contains("SERVFAIL"), "{}", dig_db(place));
+        assert!(
+            dig(place, "db").contains("SERVFAIL"),
+            "{}",
+            dig(place, "db")
+        );
         assert_eq!(place.site()["active"], Value::Null);
         let active = |side| format!("pointsman_site_active{{side=\"{side}\",site=\"ispot\"}}");
         for side in ["live", "backup"] {
@@ -194,7 +203,11 @@ fn while_the_outcome_of_a_commit_is_unknown_users_get_the_page_and_names_servfai
         disk.make_room();
         assert_eq!(place.flip_ended(1)["outcome"], "restored");
         assert_eq!(place.curl("/", &[]).1, "live");
-        assert!(dig_db(place).contains("127.0.1.11"), "{}", dig_db(place));
+        assert!(
+            dig(place, "db").contains("127.0.1.11"),
+            "{}",
+            dig(place, "db")
+        );
     });
 }
 
@@ -212,10 +225,73 @@ fn a_full_disk_at_start_serves_the_side_that_the_journal_says() {
     });
 }
 
-/// The whole answer to the question for the name that follows the active side.
-fn dig_db(place: &Place) -> String {
+#[test]
+fn two_sites_of_one_zone_may_be_in_doubt_at_once() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::under(place.state()) else {
+        println!("not shown here: a full disk, since these tests may not mount one");
+        return;
+    };
+    place.write(&OneSite::default());
+    let (ip, quiz) = (place.ip, "quiz.ispot.example");
+    let more = format!(
+        "  quiz:\n    hosts: [{quiz}]\n    active: live  # quiz\n    sides:\n      \
+         live:   {{web: [http://{ip}:9103], names: {{db: 127.0.1.21}}}}\n      \
+         backup: {{web: [http://{ip}:9104], names: {{db: 127.0.1.22}}}}\n    \
+         names: {{quizdb.ispot.example: db}}\n    flip: {{during: page, linger: 0s}}\n"
+    );
+    std::fs::write(place.file(), place.text() + &more).unwrap();
+    let start = |port: u16| Origin::start(&format!("{ip}:{port}"), "live");
+    let (ispot, _ispot_backup, megalab) = (start(9101), start(9102), start(9103));
+    let daemon = place.start();
+    let http = place.http().parse().unwrap();
+    let slow = [("www.ispot.example", &ispot), (quiz, &megalab)]
+        .map(|(host, origin)| Client::kept_waiting(http, "POST", host, origin));
+    place.sed("s/active: live  # the word/active: backup  # the word/");
+    until_phases(&place, &["draining"]);
+    place.sed("s/active: live  # quiz/active: backup  # quiz/");
+    until_phases(&place, &["draining", "draining"]);
+
+    // Without the space that is kept for it, no abort can be written either.
+    std::fs::remove_file(place.state().join("reserve")).unwrap();
+    disk.fill();
+    ispot.let_go();
+    until_phases(&place, &["draining", "unknown"]);
+    assert!(dig(&place, "db").contains("SERVFAIL"));
+    assert!(dig(&place, "quizdb").contains("127.0.1.21"), "it drains");
+    megalab.let_go();
+    until_phases(&place, &["unknown", "unknown"]);
+    for name in ["db", "quizdb"] {
+        assert!(dig(&place, name).contains("SERVFAIL"), "{name}");
+    }
+
+    disk.make_room();
+    for (flip, name, address) in [(1, "db", "127.0.1.11"), (2, "quizdb", "127.0.1.21")] {
+        assert_eq!(place.flip_ended(flip)["outcome"], "restored");
+        assert!(dig(&place, name).contains(address), "{name}");
+    }
+    // The folder goes last: it cannot be removed while a disk is mounted in it.
+    drop((slow, daemon, disk));
+    drop(place);
+}
+
+/// Waits until the running flips, the last one first, are in these phases.
+fn until_phases(place: &Place, phases: &[&str]) {
+    until(&format!("flips are {phases:?}"), || {
+        let status = place.status_json()?;
+        let flips = status["flips"].as_array()?.iter();
+        flips
+            .map(|flip| flip["phase"].as_str())
+            .eq(phases.iter().map(|phase| Some(*phase)))
+            .then_some(())
+    });
+}
+
+/// The whole answer to the question for a name that follows the active side.
+fn dig(place: &Place, name: &str) -> String {
     let server = format!("@{}", place.ip);
     let mut dig = Command::new("dig");
-    dig.args(["+norec", "-p", "8053", &server, "db.ispot.example", "A"]);
+    let name = format!("{name}.ispot.example");
+    dig.args(["+norec", "-p", "8053", &server, &name, "A"]);
     String::from_utf8_lossy(&dig.output().unwrap().stdout).into_owned()
 }
