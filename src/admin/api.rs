@@ -1,11 +1,15 @@
 //! The API under `/api/v1`: status, sites and flips.
 
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use serde::Deserialize;
 use tokio::sync::watch;
+
+use crate::site::SiteName;
 
 use super::conditional::document;
 use super::flips::flip_id;
@@ -26,6 +30,7 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
         .route("/api/v1/sites", get(sites))
         .route("/api/v1/sites/{site}/access", put(access::change))
         .route("/api/v1/sites/{site}/invites", post(invite::invite))
+        .route("/api/v1/events", get(all_events))
         .route("/api/v1/flips", get(flips).post(changing::begin))
         .route("/api/v1/flips/{id}", get(one_flip).delete(changing::cancel))
         .route("/api/v1/flips/{id}/events", get(flip_events))
@@ -81,6 +86,33 @@ async fn flip_events(
         return Err(Problem::no_such_flip(id));
     }
     Ok(events::of_flip(id, &parts, stopping))
+}
+
+/// Which site a stream is about; all when it is left out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    site: Option<SiteName>,
+}
+
+async fn all_events(
+    State(parts): State<Parts>,
+    Extension(Stopping(stopping)): Extension<Stopping>,
+    about: Result<Query<About>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(About { site }) = about
+        .map_err(|why| Problem::new(StatusCode::BAD_REQUEST, "bad-query", &why.body_text()))?;
+    if let Some(site) = &site
+        && !parts
+            .handle
+            .status()
+            .sites
+            .iter()
+            .any(|known| known.name == *site)
+    {
+        return Err(Problem::no_such_site(site));
+    }
+    Ok(events::of_everything(site, &parts, stopping))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

@@ -40,7 +40,7 @@ pub use flips::{FlipAsked, FlipBody, MoveBody};
 pub use invite::{InviteBody, Invited};
 pub use problem::Problem;
 pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};
-pub use view::{FlipView, SiteView, StatusView};
+pub use view::{FlipView, SiteView, StatusView, WATCHED_MAX, WatchView};
 
 use std::sync::Arc;
 

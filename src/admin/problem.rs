@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{CancelError, FlipError};
-use crate::site::FlipId;
+use crate::site::{FlipId, SiteName};
 
 /// A problem document (RFC 9457 §3.1), with a `code` for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,17 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "unknown-flip",
             &format!("no flip {id} runs or has lately ended"),
+        )
+    }
+}
+
+impl Problem {
+    /// Says that the table has no such site.
+    pub(super) fn no_such_site(site: &SiteName) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-site",
+            &format!("there is no site {site}: `pointsman status` lists them"),
         )
     }
 }

@@ -63,6 +63,82 @@ pub struct FlipView {
     pub in_flight: u64,
     /// Requests on hold at the sites it moves.
     pub waiting: usize,
+    /// Of what is in flight, the writes; WebSockets and other tunnels are among them.
+    #[serde(default)]
+    pub writes: u64,
+    /// Of the writes, the tunnels.
+    #[serde(default)]
+    pub tunnels: usize,
+}
+
+/// Everything that goes on, as `pointsman watch` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchView {
+    /// Counts the loaded tables.
+    pub generation: Generation,
+    /// Where the table was read from.
+    pub file: String,
+    /// Why the file as it is on disk is not what is served; `None` when it is.
+    pub file_problem: Option<String>,
+    /// The sites in the order of their names; of very many, those with something to say, and no
+    /// more than [`WATCHED_MAX`].
+    pub sites: Vec<SiteView>,
+    /// Sites that are not among them.
+    pub more_sites: usize,
+    /// Flips, the newest first: all that run, and the last that ended.
+    pub flips: Vec<FlipView>,
+}
+
+/// How many sites and ended flips are watched at once; a person sees no more.
+pub const WATCHED_MAX: usize = 200;
+
+/// How many flips that have ended are watched: who looks away for a moment misses none.
+const ENDED_MAX: usize = 8;
+
+impl WatchView {
+    /// Looks at everything, or at one site and its flips.
+    pub(super) fn of(status: &Status, switchboard: &Switchboard, only: Option<&SiteName>) -> Self {
+        let snapshot = switchboard.current();
+        let is_crowd = status.sites.len() > WATCHED_MAX;
+        let sites: Vec<_> = match only {
+            Some(name) => status
+                .sites
+                .iter()
+                .filter(|site| site.name == *name)
+                .collect(),
+            None if is_crowd => status
+                .sites
+                .iter()
+                .filter(|site| has_something(site))
+                .collect(),
+            None => status.sites.iter().collect(),
+        };
+        let concerns = |flip: &&Arc<FlipStatus>| {
+            only.is_none_or(|name| flip.moves.iter().any(|step| step.site == *name))
+        };
+        let (ended, running): (Vec<_>, Vec<_>) = status
+            .flips
+            .iter()
+            .filter(concerns)
+            .partition(|flip| flip.outcome.is_some());
+        let flips = running.into_iter().chain(ended.into_iter().take(ENDED_MAX));
+        let sites = sites.into_iter().take(WATCHED_MAX);
+        let sites: Vec<_> = sites.map(|site| SiteView::join(site, &snapshot)).collect();
+        Self {
+            generation: status.generation,
+            file: status.file.clone(),
+            file_problem: status.file_problem.clone(),
+            more_sites: status.sites.len() - sites.len(),
+            sites,
+            flips: flips.map(|flip| FlipView::of(flip, switchboard)).collect(),
+        }
+    }
+}
+
+/// Tells whether there is more to say of a site than that it is well.
+fn has_something(site: &SiteStatus) -> bool {
+    let is_well = site.active.is_some() && !site.diverged && site.problem.is_none();
+    !is_well || site.flip.is_some() || site.emergency.is_some() || site.access_said.is_some()
 }
 
 impl StatusView {
@@ -114,6 +190,8 @@ impl FlipView {
             status: status.clone(),
             in_flight: counts.in_flight,
             waiting: counts.waiting,
+            writes: counts.writes,
+            tunnels: counts.tunnels,
         }
     }
 }
@@ -122,6 +200,8 @@ impl FlipView {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     in_flight: u64,
+    writes: u64,
+    tunnels: usize,
     waiting: usize,
     forwarded: u64,
 }
@@ -133,6 +213,8 @@ impl Counts {
             .filter_map(|name| snapshot.site(name)?.lane.as_deref());
         lanes.fold(Self::default(), |sum, lane| Self {
             in_flight: sum.in_flight + lane.gates.in_flight(),
+            writes: sum.writes + lane.gates.writes_in_flight(),
+            tunnels: sum.tunnels + lane.gates.tunnels(),
             waiting: sum.waiting + lane.gates.waiting(),
             forwarded: sum.forwarded + lane.gates.forwarded().0,
         })

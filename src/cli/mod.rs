@@ -7,7 +7,7 @@
 //! arguments ─> verb ─┬─ run, demo ──> app
 //!                    ├─ check, schema > table, zone
 //!                    ├─ recover ────> journal
-//!                    └─ status, flip ─> client ──admin.sock──> the daemon
+//!                    └─ status, flip, watch ─> client ──admin.sock──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
 //!
@@ -35,6 +35,8 @@ mod run;
 mod schema;
 mod socket;
 mod status;
+mod told;
+mod watch;
 mod words;
 
 use std::path::PathBuf;
@@ -63,6 +65,7 @@ enum Verb {
     Status(status::Args),
     Flip(flip::Args),
     Access(access::Args),
+    Watch(watch::Args),
     Recover(recover::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
                 Verb::Access(args) => access::access(&args, cli.socket.as_deref()).await,
+                Verb::Watch(args) => watch::watch(&args, cli.socket.as_deref()).await,
                 Verb::Recover(args) => recover::recover(&args),
                 Verb::Demo(args) => demo::demo(args).await,
                 Verb::Schema(args) => Ok(schema::schema(&args)),

@@ -76,6 +76,7 @@ impl Actor {
             phase_began: Instant::now(),
             tasks: JoinSet::new(),
             timer: None,
+            until: None,
             prepared: None,
             publication: None,
             is_in_doubt: false,

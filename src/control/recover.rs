@@ -159,6 +159,7 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         outcome: flip.state.parse().ok(),
         phase: flip.state,
         message: flip.message.filter(|text| !text.is_empty()),
+        until: None,
         timeline: timeline.unwrap_or_default(),
         skipped: flip.skipped,
     }

@@ -29,6 +29,8 @@ pub(super) struct Running {
     pub(super) tasks: JoinSet<()>,
     /// The one of them that is the timer.
     pub(super) timer: Option<AbortHandle>,
+    /// When that runs out, if it belongs to this phase.
+    pub(super) until: Option<Timestamp>,
     /// What the commit wrote, to be stored by the step after it.
     pub(super) prepared: Option<Prepared>,
     pub(super) publication: Option<Publication>,
@@ -93,6 +95,7 @@ impl Running {
         let after = now.duration_since(self.phase_began).as_millis();
         let after_ms = u64::try_from(after).unwrap_or(u64::MAX);
         self.phase_began = now;
+        self.until = None;
         self.timeline.push(PhaseEntry {
             phase: self.flip.phase().into(),
             at: Timestamp::now(),
@@ -123,6 +126,7 @@ impl Running {
             phase: self.flip.phase().into(),
             outcome: ending.map(|ending| ending.outcome),
             message,
+            until: self.until,
             timeline: self.timeline.clone(),
             skipped: self.journalled.skipped.clone(),
         }

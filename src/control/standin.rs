@@ -166,6 +166,7 @@ fn begin(
         phase: String::new(),
         outcome: None,
         message: None,
+        until: None,
         timeline: Vec::new(),
         skipped: request.skipped(),
     };

@@ -185,6 +185,9 @@ pub struct FlipStatus {
     pub outcome: Option<Outcome>,
     /// Why it ended as it did, and what to do next.
     pub message: Option<String>,
+    /// When the wait of its phase is over at the latest; `None` when there is no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Every phase it went through.
     pub timeline: Vec<PhaseEntry>,
     /// What it leaves out, as an emergency; empty when it is planned.

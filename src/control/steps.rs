@@ -157,11 +157,13 @@ impl Actor {
         if let Some(earlier) = running.timer.take() {
             earlier.abort();
         }
+        running.until = Timestamp::now().checked_add(wait).ok();
         running.timer = Some(running.tasks.spawn(async move {
             tokio::time::sleep(wait).await;
             // The actor is gone only when the process ends.
             let _ = events.send(Event::Timer(id)).await;
         }));
+        self.show();
         None
     }
 

@@ -373,9 +373,14 @@ impl Gates {
         }
     }
 
+    /// Counts the tunnels in flight.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::Acquire)
+    }
+
     /// Tells whether a tunnel is in flight.
     pub fn has_tunnels(&self) -> bool {
-        self.tunnels.load(Ordering::Acquire) > 0
+        self.tunnels() > 0
     }
 
     /// Waits until no tunnel is in flight.

@@ -50,6 +50,7 @@ mod tls;
 mod trailers;
 mod tunnels;
 mod watch;
+mod watching;
 mod websockets;
 mod words;
 mod zone;

@@ -11,7 +11,7 @@
 //!
 //! Invariants: origins listen on loopback addresses only; the program is the same `app` as `run`.
 //! A crash leaves the state directory of the file, as `run` does. Tests: `tests/it/demo.rs` when
-//! the parts are joined, and the ends of `origins.rs` and `narrate.rs`.
+//! the parts are joined, and the end of `origins.rs`.
 
 mod issue;
 mod narrate;

@@ -131,11 +131,14 @@ mod tests {
                 phase: "draining".into(),
                 outcome: None,
                 message: None,
+                until: None,
                 timeline: vec![entry("holding"), entry("draining")],
                 skipped: Vec::new(),
             },
             in_flight,
             waiting: 0,
+            writes: 0,
+            tunnels: 0,
         }
     }
 
