@@ -114,6 +114,33 @@ fn who_comes_while_they_go_on_goes_after_them_and_the_line_ends() {
 }
 
 #[test]
+fn who_comes_after_a_hold_was_taken_back_goes_after_those_in_line() {
+    let track = track("22.8", 10);
+    let gates = track.gates();
+    gates.hold(During::Hold);
+    let waiting = have_wait(&track, 4);
+    gates.release();
+    // Three of the four are still in line: their turns are 100 ms apart.
+    let late = ask(track.address(), "/late".into());
+    for answer in waiting.into_iter().chain([late]) {
+        assert_eq!(answer.join().unwrap().text(), "live");
+    }
+    let seen = track.live.seen();
+    let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(paths, ["/0", "/1", "/2", "/3", "/late"]);
+}
+
+#[test]
+fn nobody_waits_for_a_part_of_the_site_that_he_may_not_enter_then() {
+    let track = track("22.9", 1_000);
+    let gates = track.gates();
+    gates.hold(During::Hold);
+    let answer = track.client().get(HOST, "/shut/1").unwrap();
+    assert_eq!(answer.status, 503);
+    assert_eq!(evicted(&track, "timeout"), 0.0, "it did not wait first");
+}
+
+#[test]
 fn a_hold_in_the_middle_of_a_release_lets_nobody_in_and_keeps_the_order() {
     let track = track("22.4", 2);
     track.gates().hold(During::Hold);
