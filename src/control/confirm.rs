@@ -179,3 +179,98 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, address.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, UdpSocket};
+
+    use crate::table::ReadFile;
+
+    use super::*;
+
+    struct NoFiles;
+
+    impl ReadFile for NoFiles {
+        fn read(&self, _: &std::path::Path) -> std::io::Result<String> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// One site whose listeners are these.
+    fn table(listen: &str) -> Arc<Table> {
+        let text = format!(
+            "version: 1\nlisten: {{{listen}}}\nstate: state\ndns:\n  addresses: [127.0.0.1]\n  \
+             zones: {{ispot.example: {{}}}}\nsites:\n  ispot:\n    hosts: [www.ispot.example]\n    \
+             active: live\n    sides: {{live: {{web: [http://127.0.0.1:1]}}}}\n"
+        );
+        let table = Table::load("routes.yaml".as_ref(), &text, &NoFiles);
+        Arc::new(table.expect("a table"))
+    }
+
+    fn asked(table: Arc<Table>) -> Result<(), String> {
+        let certs = Store::empty().expect("no certificates");
+        let expected = vec![(SiteName::new("ispot"), Epoch(3))];
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        runtime.block_on(listeners(table, certs, expected))
+    }
+
+    /// A listener that answers one request with an epoch, as ours do.
+    fn shows_over_http(epoch: u32) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("it is asked");
+            let _ = stream.read(&mut [0; 1024]);
+            let body = format!("{{\"site\":\"ispot\",\"epoch\":{epoch},\"side\":\"live\"}}");
+            let length = body.len();
+            // Who has seen enough leaves.
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+        });
+        address
+    }
+
+    #[test]
+    fn a_listener_that_shows_another_epoch_is_named() {
+        let right = shows_over_http(3);
+        assert_eq!(asked(table(&format!("http: [{right}]"))), Ok(()));
+        let (right, wrong) = (shows_over_http(3), shows_over_http(2));
+        let why = asked(table(&format!("http: [{right}, {wrong}]"))).unwrap_err();
+        assert!(
+            why.contains(&format!("{wrong} did not confirm ispot")),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_listener_that_is_silent_is_named() {
+        let free = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let gone = free.local_addr().expect("it is bound");
+        drop(free);
+        let why = asked(table(&format!("http: [{gone}]"))).unwrap_err();
+        assert!(why.contains("connection refused"), "{why}");
+    }
+
+    #[test]
+    fn a_dns_listener_that_shows_another_epoch_is_named() {
+        let right = shows_over_http(3);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+        let dns = socket.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            let (length, asker) = socket.recv_from(&mut query).expect("it is asked");
+            let answer = [&query[..length], b"side=live epoch=2 "].concat();
+            socket.send_to(&answer, asker).expect("it is answered");
+        });
+        let why = asked(table(&format!("http: [{right}], dns: [{dns}]"))).unwrap_err();
+        assert!(
+            why.contains(&format!("dns listener {dns} did not confirm ispot"))
+                && why.contains("epoch=3"),
+            "{why}"
+        );
+    }
+}

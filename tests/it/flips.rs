@@ -1,7 +1,10 @@
 //! A site moves: what becomes of requests, words and refusals.
 
+use std::process::Command;
+
 use crate::support::client::Client;
-use crate::support::daemon::OneSite;
+use crate::support::daemon::{OneSite, Place};
+use crate::support::origin::Origin;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
@@ -217,4 +220,49 @@ fn held_requests_wait_and_go_on_at_the_new_side() {
     assert_eq!(stage.backup.observations(), ["owl"]);
     assert!(stage.live.observations().is_empty());
     assert_eq!(slow.answer("POST").unwrap().text(), "live");
+}
+
+#[test]
+fn a_flip_that_no_listener_shows_has_moved_and_is_not_confirmed() {
+    let place = Place::new();
+    let go_on = place.path().join("go-on");
+    place.write(&OneSite::default());
+    let _live = Origin::start(&place.origin("live"), "live");
+    let _backup = Origin::start(&place.origin("backup"), "backup");
+    let daemon = place.start_with(&[
+        ("POINTSMAN_FAILPOINT", "confirming"),
+        ("POINTSMAN_FAILPOINT_UNTIL", go_on.to_str().unwrap()),
+    ]);
+    let limit = |most: &str| {
+        let pid = daemon.id().to_string();
+        let set = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--nofile={most}:")])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    std::thread::scope(|scope| {
+        let flip = scope.spawn(|| place.flip("backup"));
+        daemon.until_said("failpoint reached");
+        // It cannot open one more connection to itself.
+        limit("8");
+        std::fs::write(&go_on, "").unwrap();
+        let (code, said) = flip.join().unwrap();
+        assert_eq!(code, 8, "{said}");
+        assert!(
+            said.contains("Moved, not confirmed") && said.contains("did not confirm ispot"),
+            "{said}"
+        );
+    });
+    limit("1024");
+    let flip = place.flip_ended(1);
+    assert_eq!(flip["outcome"], "moved", "{flip}");
+    assert_eq!(place.site()["active"], "backup");
+    assert_eq!(place.curl("/", &[]).1, "backup", "there is only forward");
+    let moved = place.metric("pointsman_flips_total{result=\"moved\"}");
+    assert_eq!(moved, Some(1.0));
+    until("the word is written in the end", || {
+        (place.word() == "backup").then_some(())
+    });
+    let (code, said) = place.flip("live");
+    assert_eq!(code, 0, "{said}");
 }
