@@ -99,13 +99,25 @@ async fn change(args: &Args, access: Access, client: &Client) -> anyhow::Result<
         back_at: args.back_at,
     };
     let resource = format!("/api/v1/sites/{site}/access");
-    match client.put_and_wait(&resource, &body).await {
+    let asked = client.put_and_wait(&resource, &body);
+    match or_say_that_it_waits(asked).await {
         Ok(changed) => {
             out::say(&said(args, changed));
             Ok(Exit::Settled)
         }
         Err(error) => Ok(failed(&error)),
     }
+}
+
+/// Says after a while what is waited for.
+async fn or_say_that_it_waits<T>(asked: impl Future<Output = T>) -> T {
+    let mut asked = std::pin::pin!(asked);
+    tokio::select! {
+        done = &mut asked => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    out::complain("It is in force; waiting for what is in flight and now forbidden…");
+    asked.await
 }
 
 fn failed(error: &AskError) -> Exit {
@@ -131,6 +143,9 @@ fn exit_of(error: &AskError) -> Exit {
         AskError::Refused(_) => Exit::Failed,
     }
 }
+
+/// Nearly all changes are over by then.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Reads a point in time; a time of day is the next one on the clock of this machine.
 fn back_at(text: &str) -> Result<Timestamp, String> {

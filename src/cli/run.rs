@@ -1,5 +1,6 @@
 //! `pointsman run`: the daemon.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::{app, telemetry};
@@ -30,8 +31,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// Says why the daemon cannot run; mistakes in the file one per line, as `check` does.
 pub(super) fn failed(error: app::Error) -> Exit {
-    // What is lacking has to be put there first: to start again and again is of no use.
-    let lacks = matches!(error, app::Error::Certificates(_));
+    // What is lacking has to be put there first: to start again and again is of no use. A file that
+    // is there and cannot be read may be so for a moment only.
+    let is_not_there = |error: &app::Error| matches!(error, app::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound);
+    let lacks = matches!(error, app::Error::Certificates(_)) || is_not_there(&error);
     let mistakes = error.mistakes();
     for mistake in mistakes {
         out::complain(&mistake.to_string());

@@ -239,7 +239,8 @@ mod tests {
         let right = shows_over_http(3);
         assert_eq!(asked(table(&format!("http: [{right}]"))), Ok(()));
         let (right, wrong) = (shows_over_http(3), shows_over_http(2));
-        let why = asked(table(&format!("http: [{right}, {wrong}]"))).unwrap_err();
+        let why =
+            asked(table(&format!("http: [{right}, {wrong}]"))).expect_err("it is not confirmed");
         assert!(
             why.contains(&format!("{wrong} did not confirm ispot")),
             "{why}"
@@ -251,7 +252,7 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let gone = free.local_addr().expect("it is bound");
         drop(free);
-        let why = asked(table(&format!("http: [{gone}]"))).unwrap_err();
+        let why = asked(table(&format!("http: [{gone}]"))).expect_err("it is not confirmed");
         assert!(why.contains("connection refused"), "{why}");
     }
 
@@ -266,7 +267,8 @@ mod tests {
             let answer = [&query[..length], b"side=live epoch=2 "].concat();
             socket.send_to(&answer, asker).expect("it is answered");
         });
-        let why = asked(table(&format!("http: [{right}], dns: [{dns}]"))).unwrap_err();
+        let why = asked(table(&format!("http: [{right}], dns: [{dns}]")))
+            .expect_err("it is not confirmed");
         assert!(
             why.contains(&format!("dns listener {dns} did not confirm ispot"))
                 && why.contains("epoch=3"),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::flip::{Action, Hooks, Input};
+use crate::journal::NewFlip;
 use crate::site::FlipId;
 
 use super::actor::Actor;
@@ -60,7 +61,13 @@ impl Actor {
             .map(ToString::to_string)
             .collect::<Vec<_>>();
         let in_flight: u64 = running.moves.iter().map(|m| m.lane.gates.in_flight()).sum();
-        tracing::info!(flip = %id, moves = moves.join(", "), in_flight, after_ms, "flip {phase}");
+        let moves = moves.join(", ");
+        if left.is_none() {
+            let NewFlip { who, reason, .. } = &running.journalled;
+            let reason = reason.as_deref().unwrap_or_default();
+            tracing::info!(flip = %id, moves, who = %who.name, via = %who.via, reason, "flip begins");
+        }
+        tracing::info!(flip = %id, moves, in_flight, after_ms, "flip {phase}");
         if let Some(left) = left {
             self.metrics
                 .phase_took(&left, Duration::from_millis(after_ms));

@@ -44,12 +44,15 @@ pub(super) fn answer(
     request: &RequestHead,
 ) -> (ResponseHead, Body) {
     let (title, message) = words(why);
+    let expected = retry_after.map_or(String::new(), |after| format!(" {}", expected(after)));
+    let message = &format!("{message}{expected}");
     let retry_after = retry_after.map_or_else(|| look_again(site), |after| after.as_secs().max(1));
     let again = format!("Please try again in {retry_after} s.");
     let host = site.hosts.first().map_or("", String::as_str);
     let said = Said {
         status: StatusCode::SERVICE_UNAVAILABLE,
         why,
+        message,
         retry_after,
         detail: &format!("{title}. {message}"),
         line: &format!("{host}: {title}. {message} {again}"),
@@ -69,6 +72,7 @@ pub(super) fn without_answer(
     let said = Said {
         status,
         why: Why::NoAnswer,
+        message: words(Why::NoAnswer).1,
         retry_after: look_again(site),
         detail: text,
         line: text,
@@ -79,8 +83,10 @@ pub(super) fn without_answer(
 /// What is said, in each form.
 struct Said<'a> {
     status: StatusCode,
-    /// The words of the page.
+    /// The kind of page.
     why: Why,
+    /// What it tells people.
+    message: &'a str,
     /// When clients are told to come back, in seconds.
     retry_after: u64,
     /// The detail of a problem.
@@ -107,7 +113,7 @@ impl Said<'_> {
             Form::Html => {
                 headers.push("content-type", "text/html; charset=utf-8");
                 let page = own_page(site, why).unwrap_or(MAINTENANCE);
-                fill(page, host, why, look_again(site)).into()
+                fill(page, host, (words(why).0, self.message), look_again(site)).into()
             }
             Form::Json => {
                 let more = json!({"site": site.name, "retry_after": retry_after});
@@ -159,9 +165,19 @@ fn words(why: Why) -> (&'static str, &'static str) {
     }
 }
 
+/// When people may expect the site back: not by a clock, for theirs may be of another zone.
+fn expected(after: Duration) -> String {
+    let minutes = after.as_secs().div_ceil(60);
+    let about = match minutes {
+        0 | 1 => "a minute".to_owned(),
+        2..120 => format!("{minutes} minutes"),
+        _ => format!("{} hours", minutes.div_ceil(60)),
+    };
+    format!("It is expected back in about {about}.")
+}
+
 /// Fills the places of a page; [`crate::table::Maintenance::PLACES`] lists them.
-fn fill(page: &str, host: &str, why: Why, retry_after: u64) -> String {
-    let (title, message) = words(why);
+fn fill(page: &str, host: &str, (title, message): (&str, &str), retry_after: u64) -> String {
     page.replace("{{title}}", title)
         .replace("{{message}}", message)
         .replace("{{retry_after}}", &retry_after.to_string())
@@ -191,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_the_host_escaped_and_fills_every_place() {
-        let page = fill(MAINTENANCE, "a<b>\"&'", Why::Maintenance, 7);
+        let page = fill(MAINTENANCE, "a<b>\"&'", words(Why::Maintenance), 7);
         assert!(page.contains("a&lt;b&gt;&quot;&amp;&#39;"));
         assert!(page.contains("content=\"7\""));
         assert!(!page.contains("{{"));

@@ -225,4 +225,10 @@ fn users_are_told_when_to_come_back() {
     let answer = client.get("www.ispot.example", "/").unwrap();
     let after: u64 = answer.header("retry-after").parse().unwrap();
     assert!((7_000..=7_200).contains(&after), "{after}");
+    let browser = ["-H", "Accept: text/html"];
+    let (_, page) = stage.place.curl("/", &browser);
+    assert!(
+        page.contains("It is expected back in about 2 hours."),
+        "{page}"
+    );
 }
