@@ -15,7 +15,7 @@ use super::conditional::document;
 use super::flips::flip_id;
 use super::problem::Problem;
 use super::view::{FlipView, StatusView};
-use super::{Parts, access, events, flips as changing, health, invite, page, scrape};
+use super::{Parts, access, events, flips as changing, health, invite, page, past, scrape};
 
 /// The largest request body: a flip of every site of a big table is far below.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -33,6 +33,8 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
         .route("/api/v1/events", get(all_events))
         .route("/api/v1/flips", get(flips).post(changing::begin))
         .route("/api/v1/flips/{id}", get(one_flip).delete(changing::cancel))
+        .route("/api/v1/history", get(past::history))
+        .route("/api/v1/history/{id}", get(past::one))
         .route("/api/v1/flips/{id}/events", get(flip_events))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -100,8 +102,7 @@ async fn all_events(
     Extension(Stopping(stopping)): Extension<Stopping>,
     about: Result<Query<About>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(About { site }) = about
-        .map_err(|why| Problem::new(StatusCode::BAD_REQUEST, "bad-query", &why.body_text()))?;
+    let Query(About { site }) = about.map_err(|why| Problem::bad_query(&why))?;
     if let Some(site) = &site
         && !parts
             .handle

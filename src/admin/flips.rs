@@ -40,6 +40,12 @@ pub struct FlipBody {
     /// In an emergency: moves to a side whose checks nobody has looked at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_check: bool,
+    /// Takes the moves of this flip back, in the place of `moves` and `group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<FlipId>,
+    /// Only tells what would happen: 200 with the plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// One site to move.
@@ -67,6 +73,12 @@ impl FlipBody {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             Err(Problem::new(status, "moves-or-group", detail))
         };
+        if let Some(flip) = self.undo {
+            if moves.is_empty() && self.group.is_none() && self.to.is_none() {
+                return Ok(What::Undo(flip));
+            }
+            return wrong("`undo` says what moves: leave `moves`, `group` and `to` out");
+        }
         match (self.group.take(), self.to.take()) {
             (Some(group), to) if moves.is_empty() => Ok(What::Group(group, to)),
             (Some(_), _) => wrong("name the sites in `moves` or a `group`, not both"),
@@ -100,6 +112,11 @@ pub(super) async fn begin(
         key: conditional::request_key(&headers)?,
         who: who(uid).await,
     };
+    if body.dry_run {
+        let planned = parts.handle.plan(request).await;
+        let planned = planned.map_err(|error| Problem::from(&error))?;
+        return Ok(Json(planned).into_response());
+    }
     let begun = parts.handle.flip(request).await;
     let id = begun.map_err(|error| Problem::from(&error))?;
     let location = [(header::LOCATION, format!("/api/v1/flips/{id}"))];

@@ -28,6 +28,7 @@ mod flips;
 mod health;
 mod invite;
 mod page;
+mod past;
 mod peer;
 mod problem;
 pub mod says;

@@ -1,6 +1,7 @@
 //! Errors of the API as problem documents (RFC 9457): the one place that picks their status.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,11 @@ impl Problem {
 }
 
 impl Problem {
+    /// Says what is wrong with the part of an address after the question mark.
+    pub(super) fn bad_query(why: &QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-query", &why.body_text())
+    }
+
     /// Says that the table has no such site.
     pub(super) fn no_such_site(site: &SiteName) -> Self {
         Self::new(
@@ -76,6 +82,7 @@ impl From<&FlipError> for Problem {
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),
             FlipError::AlreadyThere { .. } => (StatusCode::CONFLICT, "already-there"),
+            FlipError::NotUndone { .. } => (StatusCode::CONFLICT, "not-undone"),
             FlipError::Conflict { .. } => (StatusCode::CONFLICT, "flip-in-progress"),
             FlipError::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "in-doubt"),
             FlipError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),

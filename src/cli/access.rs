@@ -140,7 +140,7 @@ fn exit_of(error: &AskError) -> Exit {
         AskError::Refused(Problem { code, .. }) if code == "stopping" => Exit::Unreachable,
         AskError::Refused(Problem { status: 409, .. }) => Exit::Conflict,
         AskError::Refused(Problem { status, .. }) if (400..500).contains(status) => Exit::Usage,
-        AskError::Refused(_) => Exit::Failed,
+        AskError::Refused(_) | AskError::Foreign(_) => Exit::Failed,
     }
 }
 

@@ -49,9 +49,32 @@ pub(super) enum AskError {
         /// What happened.
         why: String,
     },
+    /// The daemon answered with something else than this program knows.
+    #[error("the answer is not as expected, the daemon may be of another version: {0}")]
+    Foreign(String),
     /// The daemon answered that it will not.
     #[error("{}", .0.detail)]
     Refused(Problem),
+}
+
+impl AskError {
+    /// Reads what a daemon answered as what it should be.
+    ///
+    /// # Errors
+    /// It is something else: the daemon is of another version.
+    pub(super) fn read<T: DeserializeOwned>(answer: &serde_json::Value) -> Result<T, Self> {
+        serde_json::from_value(answer.clone()).map_err(|error| Self::Foreign(error.to_string()))
+    }
+}
+
+/// Writes a text as a value in a query (RFC 3986 §3.4).
+pub(super) fn in_query(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let each = text.bytes().map(|byte| match byte {
+        plain if is_plain(plain) => char::from(plain).to_string(),
+        other => format!("%{other:02X}"),
+    });
+    each.collect()
 }
 
 /// The daemon, by its socket.
@@ -117,6 +140,21 @@ impl Client {
     ) -> Result<T, AskError> {
         let document = serde_json::to_vec(document).map_err(|error| self.broken_off(&error))?;
         let asked = self.request(Method::PUT, path, document.into())?;
+        let answered = self.ask_within(DRAIN_DEADLINE, asked).await;
+        answered.map(|(answer, _)| answer)
+    }
+
+    /// Posts a document whose answer may take as long as all checks of some sites.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub(super) async fn post_and_wait<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, AskError> {
+        let document = serde_json::to_vec(document).map_err(|error| self.broken_off(&error))?;
+        let asked = self.request(Method::POST, path, document.into())?;
         let answered = self.ask_within(DRAIN_DEADLINE, asked).await;
         answered.map(|(answer, _)| answer)
     }

@@ -7,7 +7,7 @@
 //! arguments ─> verb ─┬─ run, demo ──> app
 //!                    ├─ check, schema > table, zone
 //!                    ├─ recover ────> journal
-//!                    └─ status, flip, watch ─> client ──admin.sock──> the daemon
+//!                    └─ the others ─> client ──admin.sock──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
 //!
@@ -28,14 +28,18 @@ mod demo;
 mod exit;
 mod files;
 mod flip;
+mod history;
 mod invite;
 mod out;
+mod plan;
 mod recover;
 mod run;
 mod schema;
 mod socket;
 mod status;
 mod told;
+mod undo;
+mod verify;
 mod watch;
 mod words;
 
@@ -63,9 +67,13 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    Plan(plan::Args),
     Flip(flip::Args),
+    Undo(undo::Args),
     Access(access::Args),
     Watch(watch::Args),
+    History(history::Args),
+    Verify(verify::Args),
     Recover(recover::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -92,6 +100,10 @@ pub fn main() -> ExitCode {
                 Verb::Check(args) => Ok(check::check(&args)),
                 Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
                 Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
+                Verb::Plan(args) => Ok(plan::plan(args, cli.socket.as_deref()).await),
+                Verb::Undo(args) => undo::undo(&args, cli.socket.as_deref()).await,
+                Verb::History(args) => Ok(history::history(&args, cli.socket.as_deref()).await),
+                Verb::Verify(args) => Ok(verify::verify(&args, cli.socket.as_deref()).await),
                 Verb::Access(args) => access::access(&args, cli.socket.as_deref()).await,
                 Verb::Watch(args) => watch::watch(&args, cli.socket.as_deref()).await,
                 Verb::Recover(args) => recover::recover(&args),

@@ -1,7 +1,7 @@
 //! What the phases and outcomes of a flip mean, in words for whoever watches.
 
 use crate::control::{FlipStatus, Outcome};
-use crate::site::Skipped;
+use crate::site::{During, Skipped};
 
 use super::clock::time_of_day;
 
@@ -37,6 +37,23 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "restoring" => "going back".into(),
         _ => String::new(),
     }
+}
+
+/// What users get while a flip is in progress.
+pub(super) fn meanwhile(during: During, skipped: &[Skipped]) -> &'static str {
+    if skipped.contains(&Skipped::Drain) {
+        return "the page; what is in flight is cut (an emergency)";
+    }
+    match during {
+        During::Page => "the maintenance page",
+        During::Hold => "on hold, and let go on the new side",
+        During::ReadOnly => "they may read, not write",
+    }
+}
+
+/// Tells whether a flip that ended so has moved its sites.
+pub(super) fn has_moved(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Settled | Outcome::Moved)
 }
 
 /// The last sentence: how a flip ended, and what to do if it did not end well.

@@ -22,6 +22,7 @@ use crate::telemetry::ControlMetrics;
 
 use super::background;
 use super::emergency::Emergencies;
+use super::evidence::ClosedLanes;
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
@@ -89,6 +90,8 @@ pub(super) struct Actor {
     /// A flip has ended: what waited in the file for that is to be looked at.
     pub(super) look_again: bool,
     pub(super) recent: VecDeque<Arc<FlipStatus>>,
+    /// The lanes that the last flips closed.
+    pub(super) closed: ClosedLanes,
     /// Requests that may be sent again.
     pub(super) repeats: Repeats,
     pub(super) versions: Versions,
@@ -174,6 +177,13 @@ impl Actor {
             Command::Invite(request, reply) => {
                 let _ = reply.send(self.invite(&request));
             }
+            Command::History(page, reply) => {
+                let _ = reply.send(self.history(&page));
+            }
+            Command::Past(flip, reply) => {
+                let _ = reply.send(self.past(flip));
+            }
+            Command::Plan(request, reply) => self.plan_flip(&request, reply),
             Command::Reload(reply) => {
                 self.reload();
                 self.reload_certificates();

@@ -87,7 +87,7 @@ impl Actor {
         Ok(id)
     }
 
-    fn moves(&self, request: &FlipRequest) -> Result<Vec<Moving>, FlipError> {
+    pub(super) fn moves(&self, request: &FlipRequest) -> Result<Vec<Moving>, FlipError> {
         let steps = self.steps(&request.what)?;
         if steps.is_empty() {
             return Err(FlipError::NoMoves);
@@ -142,6 +142,8 @@ impl Actor {
                 during: request.during.unwrap_or(view.site.flip.during),
                 lane: Arc::clone(lane),
                 cut: None,
+                had_waited: lane.gates.ever_waited(),
+                closed: None,
             });
         }
         Ok(moves)
@@ -176,7 +178,7 @@ fn target(site: &Site, active: &SideName, to: Option<&SideName>) -> Result<SideN
 }
 
 /// Joins the policies of the sites that move together: the longest wait, the gentlest end.
-fn plan(moves: &[Moving], now: bool) -> Plan {
+pub(super) fn plan(moves: &[Moving], now: bool) -> Plan {
     let policies = || moves.iter().map(|moving| &moving.site.flip);
     let gentle = policies().any(|policy| policy.drain_then == DrainThen::Restore);
     Plan {

@@ -83,6 +83,9 @@ pub(super) fn lanes(running: &Running) -> Vec<LaneRecord> {
             forwarded,
             last_forwarded_ms,
             cut: moving.cut,
+            held: moving.lane.gates.ever_waited() - moving.had_waited,
+            closed: moving.closed.map(|closed| closed.at),
+            late: moving.closed.map(|closed| forwarded - closed.forwarded),
         }
     };
     running.moves.iter().map(record).collect()

@@ -3,7 +3,7 @@
 //! A flip of a group is meant to bring all of it to one side: a site that is there stays, and sites
 //! on different sides are never exchanged.
 
-use crate::site::{GroupName, SideName, SiteName};
+use crate::site::{FlipId, GroupName, SideName, SiteName};
 
 use super::actor::Actor;
 use super::begin::list;
@@ -18,6 +18,7 @@ impl Actor {
     pub(super) fn steps(&self, what: &What) -> Result<Vec<Step>, FlipError> {
         match what {
             What::Sites(steps) => Ok(steps.clone()),
+            What::Undo(flip) => self.way_back(*flip),
             What::Group(group, to) => {
                 let members = self.table.groups.get(group);
                 let members = members.ok_or_else(|| self.unknown_group(group))?;
@@ -27,6 +28,30 @@ impl Actor {
                 }
             }
         }
+    }
+
+    /// Lists the way back of a flip, if nothing that it moved has moved since.
+    fn way_back(&self, flip: FlipId) -> Result<Vec<Step>, FlipError> {
+        let refused = |why: String| FlipError::NotUndone { flip, why };
+        let journal = self.ledger.journal.as_ref();
+        let journal = journal.map_err(|why| refused(why.clone()))?;
+        let found = journal.flip(flip);
+        let found = found.map_err(|error| refused(error.to_string()))?;
+        let found = found.ok_or_else(|| refused("the journal has no such flip".into()))?;
+        if !["settled", "moved"].contains(&found.state.as_str()) {
+            return Err(refused(format!("it moved nothing: it is {}", found.state)));
+        }
+        let snapshot = self.board.current();
+        for moved in &found.moves {
+            let site = &moved.planned.site;
+            let lane = snapshot.site(site).and_then(|view| view.lane.as_ref());
+            if lane.map(|lane| lane.epoch) != moved.epoch {
+                let last = "move it with `pointsman flip`, or undo its last flip";
+                return Err(refused(format!("{site} has moved since: {last}")));
+            }
+        }
+        let back = found.moves.into_iter().map(|moved| moved.planned);
+        Ok(back.map(|moved| (moved.site, Some(moved.from))).collect())
     }
 
     fn unknown_group(&self, group: &GroupName) -> FlipError {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::journal::Page;
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
 use super::invite::{Invitation, InviteError, InviteRequest};
+use super::past::{HistoryError, PastFlip};
+use super::plan::PlannedFlip;
 use super::request::{Expected, FlipRequest};
 use super::status::{FlipStatus, Status};
 
@@ -21,6 +24,9 @@ pub(super) enum Command {
         InviteRequest,
         oneshot::Sender<Result<Invitation, InviteError>>,
     ),
+    History(Page, oneshot::Sender<Result<Vec<PastFlip>, HistoryError>>),
+    Past(FlipId, oneshot::Sender<Result<PastFlip, HistoryError>>),
+    Plan(FlipRequest, oneshot::Sender<Result<PlannedFlip, FlipError>>),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -117,6 +123,14 @@ pub enum FlipError {
         /// The flip that runs.
         flip: FlipId,
     },
+    /// What a flip moved cannot be moved back as it was.
+    #[error("flip {flip} is not undone: {why}")]
+    NotUndone {
+        /// The flip.
+        flip: FlipId,
+        /// Why not.
+        why: String,
+    },
     /// An emergency without a reason.
     #[error("an emergency flip needs a reason, for those who find its traces later: say why")]
     ReasonNeeded,
@@ -198,6 +212,39 @@ impl Handle {
             .await;
         sent.map_err(|_| CancelError::Stopping)?;
         answer.await.unwrap_or(Err(CancelError::Stopping))
+    }
+
+    /// Tells what a flip would do, and whether it would go; nothing happens.
+    ///
+    /// # Errors
+    /// See [`FlipError`]; a flip that its rehearsal would refuse is no error here but a plan.
+    pub async fn plan(&self, request: FlipRequest) -> Result<PlannedFlip, FlipError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Plan(request, reply)).await;
+        sent.map_err(|_| FlipError::Stopping)?;
+        answer.await.unwrap_or(Err(FlipError::Stopping))
+    }
+
+    /// Reads a page of the history, the newest flip first.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn history(&self, page: Page) -> Result<Vec<PastFlip>, HistoryError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::History(page, reply)).await;
+        sent.map_err(|_| HistoryError::Stopping)?;
+        answer.await.unwrap_or(Err(HistoryError::Stopping))
+    }
+
+    /// Reads one flip of the history, with what is known now of the lanes that it closed.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn past(&self, flip: FlipId) -> Result<PastFlip, HistoryError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Past(flip, reply)).await;
+        sent.map_err(|_| HistoryError::Stopping)?;
+        answer.await.unwrap_or(Err(HistoryError::Stopping))
     }
 
     /// Changes what users may do with a site or a part of it; returns when what that forbids has

@@ -144,13 +144,13 @@ fn read(journal: &Journal, problems: BTreeMap<SiteName, String>) -> rusqlite::Re
 }
 
 fn shown(flip: FlipRecord) -> FlipStatus {
-    let epochs = flip.moves.iter().filter_map(|(_, epoch)| *epoch).collect();
+    let epochs = flip.moves.iter().filter_map(|past| past.epoch).collect();
     let timeline = flip
         .timeline
         .and_then(|json| serde_json::from_str(&json).ok());
     FlipStatus {
         id: flip.id,
-        moves: flip.moves.into_iter().map(|(planned, _)| planned).collect(),
+        moves: flip.moves.into_iter().map(|past| past.planned).collect(),
         epochs,
         during: flip.during,
         who: flip.who,

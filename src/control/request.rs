@@ -1,6 +1,6 @@
 //! What a flip is asked for with: what is to move, and what has to be as the asker saw it.
 
-use crate::site::{During, GroupName, SideName, SiteName, Skipped, Who};
+use crate::site::{During, FlipId, GroupName, SideName, SiteName, Skipped, Who};
 
 use super::handle::FlipError;
 
@@ -58,6 +58,8 @@ pub enum What {
     Sites(Vec<(SiteName, Option<SideName>)>),
     /// All sites of a group that are not there yet; without a side: to the other one of two.
     Group(GroupName, Option<SideName>),
+    /// All that this flip has moved, back to where it came from.
+    Undo(FlipId),
 }
 
 /// What a request was made in view of: it is not carried out when that has changed since.

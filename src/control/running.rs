@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use crate::flip::{Flip, Scope};
 use crate::journal::{CutRecord, NewFlip, ZoneRecord};
 use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
-use crate::switchboard::{Lane, Publication, Snapshot};
+use crate::switchboard::{Cut, Lane, Publication, Snapshot};
 use crate::table::Site;
 
+use super::emergency::about_to_be_cut;
 use super::status::{FlipStatus, PhaseEntry};
 
 /// A flip in progress.
@@ -46,8 +47,21 @@ pub(super) struct Moving {
     pub(super) during: During,
     /// The lane it leaves.
     pub(super) lane: Arc<Lane>,
-    /// What an emergency found in flight there, once the lane is held.
+    /// What was in flight there when it was ordered to be cut.
     pub(super) cut: Option<CutRecord>,
+    /// Requests that had ever been on hold at the site, when this began.
+    pub(super) had_waited: u64,
+    /// The lane as it was closed.
+    pub(super) closed: Option<Closed>,
+}
+
+/// A lane as it was when it was closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    /// When that was.
+    pub(super) at: Timestamp,
+    /// Requests that it had forwarded until then.
+    pub(super) forwarded: u64,
 }
 
 /// A snapshot that is ready to be stored, with the serials in it.
@@ -66,6 +80,23 @@ impl Moving {
         } else {
             Scope::All
         }
+    }
+
+    /// Counts what the lane that it leaves has forwarded.
+    pub(super) fn forwarded(&self) -> u64 {
+        self.lane.gates.forwarded().0
+    }
+
+    /// Notes what is about to be cut, the first time that anything is.
+    pub(super) fn note_cut(&mut self, cut: Cut) {
+        let found = about_to_be_cut(&self.lane.gates);
+        let (reads, writes) = match cut {
+            Cut::Nothing | Cut::Tunnels => return,
+            Cut::Reads => (found.reads, 0),
+            Cut::Writes => (0, found.writes),
+            Cut::Everything => (found.reads, found.writes),
+        };
+        self.cut.get_or_insert(CutRecord { reads, writes });
     }
 }
 

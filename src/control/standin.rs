@@ -94,6 +94,15 @@ pub(crate) fn handle(status: Status) -> Handle {
                 Command::Invite(_, reply) => {
                     let _ = reply.send(Err(super::InviteError::Stopping));
                 }
+                Command::History(_, reply) => {
+                    let _ = reply.send(Err(super::HistoryError::Stopping));
+                }
+                Command::Past(_, reply) => {
+                    let _ = reply.send(Err(super::HistoryError::Stopping));
+                }
+                Command::Plan(_, reply) => {
+                    let _ = reply.send(Err(FlipError::Stopping));
+                }
                 Command::Reload(reply) => {
                     let _ = reply.send(());
                 }

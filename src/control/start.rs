@@ -18,6 +18,7 @@ use crate::telemetry::ControlMetrics;
 use super::actor::{Actor, Inbox};
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
+use super::evidence::ClosedLanes;
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
@@ -128,6 +129,7 @@ impl Control {
             shown: None,
             look_again: false,
             recent: past.recent,
+            closed: ClosedLanes::default(),
             repeats: Repeats::default(),
             versions: Versions::new(),
             status,

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
 use crate::journal::{CommitError, FlipEnd};
-use crate::site::{During, FlipId, Outcome, Position, Positions, Tunnels};
+use crate::site::{During, FlipId, Outcome, Position, Positions, SideName, Tunnels};
 use crate::switchboard::{Cut, Snapshot};
-use crate::table::Diagnostic;
+use crate::table::{Diagnostic, Site};
 use crate::zone::{self, Zones};
 
 use super::actor::{Actor, Event};
 use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
 use super::preflight::{self, Thoroughness};
-use super::running::{Prepared, Running};
+use super::running::{Closed, Moving, Prepared, Running};
 use super::{confirm, failpoint, rewrite};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
@@ -26,40 +26,20 @@ const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Actor {
     pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
-        let file = self.file.clone();
-        let running = self.flips.get_mut(&id)?;
+        let running = self.flips.get(&id)?;
         if running.skips_checks() {
             return Some(Input::Preflight(Ok(())));
         }
         let rehearses = matches!(running.flip, Flip::Rehearsing(_));
+        let targets = targets(&running.moves);
         // A word that cannot be rewritten is no reason to stay on a dead side: it is tried again,
         // and shown, until it can be.
-        let needs_word = rehearses && !running.is_emergency();
-        let targets: Vec<_> = running
-            .moves
-            .iter()
-            .map(|moving| (Arc::clone(&moving.site), moving.planned.to.clone()))
-            .collect();
-        let mut tried = Ok(());
-        if needs_word {
-            for (site, to) in &targets {
-                let word = self
-                    .table
-                    .words
-                    .get(&site.name)
-                    .and_then(|words| words.active.clone());
-                if tried.is_ok() && word.is_some_and(|word| word != *to) {
-                    tried = rewrite::try_out(&file, &self.loader, &site.name, to).map_err(|why| {
-                        format!(
-                            "the word of {} could not be written into the file after it: {why}; \
-                             put that right first (see `pointsman check`), let the daemon write \
-                             there, or leave `active:` out of the file",
-                            site.name
-                        )
-                    });
-                }
-            }
-        }
+        let tried = if rehearses && !running.is_emergency() {
+            self.try_out_words(&targets)
+        } else {
+            Ok(())
+        };
+        let running = self.flips.get_mut(&id)?;
         running.spawn_answer(&self.events, async move {
             if let Err(why) = tried {
                 return Input::Preflight(Err(why));
@@ -71,6 +51,26 @@ impl Actor {
             };
             Input::Preflight(preflight::all(targets, how).await)
         })
+    }
+
+    /// Looks whether the words of sites could be rewritten after they have moved.
+    pub(super) fn try_out_words(&self, targets: &[(Arc<Site>, SideName)]) -> Result<(), String> {
+        for (site, to) in targets {
+            let words = self.table.words.get(&site.name);
+            let word = words.and_then(|words| words.active.as_ref());
+            if word.is_none_or(|word| word == to) {
+                continue;
+            }
+            rewrite::try_out(&self.file, &self.loader, &site.name, to).map_err(|why| {
+                format!(
+                    "the word of {} could not be written into the file after it: {why}; put that \
+                     right first (see `pointsman check`), let the daemon write there, or leave \
+                     `active:` out of the file",
+                    site.name
+                )
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn journal_intent(&mut self, id: FlipId) -> Result<(), String> {
@@ -99,8 +99,8 @@ impl Actor {
             if scope == Scope::All {
                 gates.hold_all();
             }
-            if is_emergency && moving.cut.is_none() {
-                moving.cut = Some(about_to_be_cut(gates));
+            if is_emergency {
+                moving.cut.get_or_insert_with(|| about_to_be_cut(gates));
             }
             match moving.site.flip.websockets {
                 // Its client comes back at once, to wait like all.
@@ -168,12 +168,13 @@ impl Actor {
     }
 
     pub(super) fn cut(&mut self, id: FlipId, what: CutWhat) -> Option<Input> {
-        for moving in &self.flips.get(&id)?.moves {
+        for moving in &mut self.flips.get_mut(&id)?.moves {
             let cut = match (what, moving.held(Scope::Writes)) {
                 (CutWhat::Reads, _) => Cut::Reads,
                 (CutWhat::Writes, Scope::Writes) => Cut::Writes,
                 (CutWhat::Writes, Scope::All) | (CutWhat::Everything, _) => Cut::Everything,
             };
+            moving.note_cut(cut);
             moving.lane.gates.order_cut(cut);
         }
         self.board.nudge();
@@ -334,12 +335,16 @@ impl Actor {
     pub(super) fn publish(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
         let Prepared { snapshot, zones } = running.prepared.take()?;
-        let closing: Vec<_> = running.moves.iter().map(|m| Arc::clone(&m.lane)).collect();
+        // All is held and has drained: whatever is forwarded from here on is too late.
+        let counted: Vec<_> = running.moves.iter().map(Moving::forwarded).collect();
         self.publish_snapshot(snapshot);
-        for lane in closing {
-            lane.gates.close();
-        }
         let running = self.flips.get_mut(&id)?;
+        for (moving, forwarded) in running.moves.iter_mut().zip(counted) {
+            moving.lane.gates.close();
+            let at = Timestamp::now();
+            moving.closed = Some(Closed { at, forwarded });
+        }
+        self.closed.keep(running);
         // Told again: the lanes that a worker looks at on the first call may not be closed yet.
         running.publication = Some(self.board.nudge());
         self.ledger.remember_zones(zones);
@@ -467,6 +472,12 @@ impl Running {
         });
         None
     }
+}
+
+/// Lists the sides that sites are to move to.
+pub(super) fn targets(moves: &[Moving]) -> Vec<(Arc<Site>, SideName)> {
+    let target = |moving: &Moving| (Arc::clone(&moving.site), moving.planned.to.clone());
+    moves.iter().map(target).collect()
 }
 
 fn in_words(mistakes: &[Diagnostic]) -> String {

@@ -30,12 +30,15 @@
 //! `walk` (tests) visits every reachable state and checks the invariants in each.
 
 mod phases;
+mod road;
 #[cfg(test)]
 mod walk;
 
 use std::time::Duration;
 
 use crate::site::{DrainThen, During, Outcome};
+
+pub use road::{Stretch, road};
 
 pub use phases::{
     Aborting, Checking, Closing, Committing, Confirming, Draining, Ended, Holding, Publishing,

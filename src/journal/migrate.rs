@@ -32,6 +32,7 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
     match version {
         2 => tx.execute_batch(ACCESS),
         3 => tx.execute_batch(EMERGENCIES),
+        4 => tx.execute_batch(EVIDENCE),
         _ => Ok(()),
     }
 }
@@ -58,6 +59,14 @@ const EMERGENCIES: &str = "
 ALTER TABLE flips ADD COLUMN skipped TEXT;
 ALTER TABLE moves ADD COLUMN cut_reads INTEGER;
 ALTER TABLE moves ADD COLUMN cut_writes INTEGER;
+";
+
+/// Version 4: what shows that a lane that was closed stayed so.
+const EVIDENCE: &str = "
+ALTER TABLE moves ADD COLUMN held INTEGER;
+ALTER TABLE moves ADD COLUMN closed_ms INTEGER;
+ALTER TABLE moves ADD COLUMN late INTEGER;
+CREATE INDEX moves_site ON moves (site, flip);
 ";
 
 #[cfg(test)]

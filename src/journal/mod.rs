@@ -18,6 +18,7 @@
 mod access;
 mod lock;
 mod migrate;
+mod past;
 mod read;
 mod record;
 mod renew;
@@ -38,7 +39,8 @@ use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
 pub use lock::{LockError, StateLock};
-pub use read::{EmergencyRecord, FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
+pub use past::{FlipRecord, MoveRecord, Page};
+pub use read::{EmergencyRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
 pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
 pub use renew::{Renewed, SiteRenewal};
 
@@ -53,7 +55,7 @@ const FILE_IN_THE_MAKING: &str = "journal.new";
 
 /// The version that `PRAGMA user_version` has; a journal of a later one is refused,
 /// and one of an earlier one is brought here.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

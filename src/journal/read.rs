@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
+use crate::site::{Access, Epoch, FlipId, Move, SideName, SiteName, Skipped};
 
 use super::{CutRecord, Journal, LaneRecord};
 
@@ -46,31 +45,6 @@ pub struct UnfinishedFlip {
     pub is_committed: bool,
     /// What it moves.
     pub moves: Vec<Move>,
-}
-
-/// A flip as the history shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlipRecord {
-    /// Its number.
-    pub id: FlipId,
-    /// `intent`, `committed`, `aborted`, or how it ended.
-    pub state: String,
-    /// What users got meanwhile.
-    pub during: During,
-    /// Who asked.
-    pub who: Who,
-    /// Why.
-    pub reason: Option<String>,
-    /// When it began.
-    pub began: Timestamp,
-    /// What it moved, and the epochs.
-    pub moves: Vec<(Move, Option<Epoch>)>,
-    /// Why it ended as it did.
-    pub message: Option<String>,
-    /// Every phase, as JSON.
-    pub timeline: Option<String>,
-    /// What it left out, as an emergency; empty when it was planned.
-    pub skipped: Vec<Skipped>,
 }
 
 /// The last move of a site, when it was an emergency.
@@ -175,48 +149,12 @@ impl Journal {
         let rows = query.query_map([], |row| {
             let id = FlipId(row.get(0)?);
             let state: String = row.get(1)?;
-            let moves = self
-                .moves(id)?
-                .into_iter()
-                .map(|(planned, _)| planned)
-                .collect();
+            let moves = self.moves(id)?.into_iter();
+            let moves = moves.map(|past| past.planned).collect();
             Ok(UnfinishedFlip {
                 id,
                 is_committed: state == "committed",
                 moves,
-            })
-        })?;
-        rows.collect()
-    }
-
-    /// Reads the last flips, the newest first.
-    ///
-    /// # Errors
-    /// The disk's, or a row that this program did not write.
-    pub fn recent(&self, most: u32) -> rusqlite::Result<Vec<FlipRecord>> {
-        let mut query = self.db.prepare(
-            "SELECT id, state, during, who, uid, via, reason, began_ms, message, timeline, skipped
-             FROM flips ORDER BY id DESC LIMIT ?1",
-        )?;
-        let rows = query.query_map([most], |row| {
-            let id = FlipId(row.get(0)?);
-            let via: Via = word(row, 5)?;
-            let began = Timestamp::from_millisecond(row.get(7)?);
-            Ok(FlipRecord {
-                id,
-                state: row.get(1)?,
-                during: word(row, 2)?,
-                who: Who {
-                    name: row.get(3)?,
-                    uid: row.get(4)?,
-                    via,
-                },
-                reason: row.get(6)?,
-                began: began.map_err(|error| foreign(7, error))?,
-                moves: self.moves(id)?,
-                message: row.get(8)?,
-                timeline: row.get(9)?,
-                skipped: skipped(row, 10)?,
             })
         })?;
         rows.collect()
@@ -252,23 +190,11 @@ impl Journal {
                         reads: row.get(8)?,
                         writes: row.get(9)?,
                     }),
+                    held: 0,
+                    closed: None,
+                    late: None,
                 },
             })
-        })?;
-        rows.collect()
-    }
-
-    fn moves(&self, id: FlipId) -> rusqlite::Result<Vec<(Move, Option<Epoch>)>> {
-        let mut query = self.db.prepare(
-            "SELECT site, from_side, to_side, epoch FROM moves WHERE flip = ?1 ORDER BY site",
-        )?;
-        let rows = query.query_map([id.0], |row| {
-            let planned = Move {
-                site: SiteName::new(&row.get::<_, String>(0)?),
-                from: SideName::new(&row.get::<_, String>(1)?),
-                to: SideName::new(&row.get::<_, String>(2)?),
-            };
-            Ok((planned, row.get::<_, Option<u64>>(3)?.map(Epoch)))
         })?;
         rows.collect()
     }
@@ -294,7 +220,7 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
         .map(|side| SideName::new(&side)))
 }
 
-fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
+pub(super) fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
     let words: Option<String> = row.get(at)?;
     let words = words.iter().flat_map(|words| words.split(' '));
     let each = words.map(|word| word.parse().map_err(|error| foreign(at, error)));

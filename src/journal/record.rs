@@ -47,8 +47,14 @@ pub struct LaneRecord {
     pub forwarded: u64,
     /// When the last of them did; milliseconds since the Unix epoch, 0 = never.
     pub last_forwarded_ms: u64,
-    /// What an emergency found in flight at the hold, and cut.
+    /// What was cut of what was in flight.
     pub cut: Option<CutRecord>,
+    /// How many requests were on hold meanwhile.
+    pub held: u64,
+    /// When it was closed; `None`: it was not.
+    pub closed: Option<Timestamp>,
+    /// Requests that were forwarded after that; `None`: it was not closed.
+    pub late: Option<u64>,
 }
 
 /// Exchanges that were cut.

@@ -1,4 +1,4 @@
--- Version 3; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
+-- Version 4; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
 
 -- Where each site is, and what was last read of it in the file. A removed site keeps its row.
 CREATE TABLE sites (
@@ -37,10 +37,15 @@ CREATE TABLE moves (
     epoch             INTEGER,              -- of the lane it makes
     forwarded         INTEGER,              -- requests that the lane it left had forwarded
     last_forwarded_ms INTEGER,
-    cut_reads         INTEGER,              -- in flight at the hold of an emergency, which cut them
-    cut_writes        INTEGER,              -- the same; NULL: planned, or no hold
+    cut_reads         INTEGER,              -- in flight when all that is was ordered to be cut
+    cut_writes        INTEGER,              -- the same; NULL: no such order
+    held              INTEGER,              -- requests that were on hold meanwhile
+    closed_ms         INTEGER,              -- when the lane that it left was closed; NULL: it was not
+    late              INTEGER,              -- requests forwarded on it after that: a mistake if not 0
     PRIMARY KEY (flip, site)
 ) STRICT;
+
+CREATE INDEX moves_site ON moves (site, flip);
 
 -- What is not a flip: words adopted, words read, recoveries.
 CREATE TABLE events (

@@ -130,6 +130,9 @@ fn an_emergency_is_shown_until_the_site_moves_again_as_planned() {
         forwarded: 7,
         last_forwarded_ms: 9,
         cut,
+        held: 0,
+        closed: None,
+        late: None,
     };
     journal.intent(FlipId(1), &now).expect("written");
     assert_eq!(journal.emergencies().expect("read"), [], "not committed");
@@ -172,6 +175,9 @@ fn the_history_says_who_why_and_how_it_ended() {
             forwarded: 7,
             last_forwarded_ms: 9,
             cut: None,
+            held: 0,
+            closed: None,
+            late: None,
         }],
     };
     journal.end(FlipId(1), &end).expect("written");
@@ -181,7 +187,7 @@ fn the_history_says_who_why_and_how_it_ended() {
         ("ada", Some("disk failure"))
     );
     assert_eq!(
-        (flip.state.as_str(), flip.moves[0].1),
+        (flip.state.as_str(), flip.moves[0].epoch),
         ("restored", Some(Epoch(2)))
     );
     assert_eq!(journal.unfinished().expect("read"), []);

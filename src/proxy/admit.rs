@@ -18,7 +18,7 @@ use super::head::{RequestHead, ResponseHead};
 use super::hold::Stay;
 use super::page::Why;
 use super::service::{Service, without_port};
-use super::{forward, health, invite, redirect};
+use super::{fault, forward, health, invite, redirect};
 
 /// What the current snapshot says of a request.
 pub(super) struct Found {
@@ -68,6 +68,7 @@ impl Service {
                     let permit = found.join_part(kind, way, permit)?;
                     found.still_lets_in(client, head, way, invites)?;
                     self.note_bypass(client, &found, kind, way);
+                    let lane = fault::late(lane, head.path());
                     return Ok(Admission::To(found, lane, permit));
                 }
                 Entry::Shut => return Err(found.forbidden(&lane.gates)),

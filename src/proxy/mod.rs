@@ -34,6 +34,7 @@ mod body;
 mod client;
 mod door;
 mod error;
+mod fault;
 mod flow;
 mod forward;
 mod h1;

@@ -365,6 +365,11 @@ impl Gates {
         self.line.len()
     }
 
+    /// Counts all requests of the site that ever were on hold.
+    pub fn ever_waited(&self) -> u64 {
+        self.line.joined()
+    }
+
     /// Counts one more tunnel, until the place is dropped; its permit goes first.
     pub fn tunnel_place(self: &Arc<Self>) -> TunnelPlace {
         self.tunnels.fetch_add(1, Ordering::AcqRel);

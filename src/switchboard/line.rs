@@ -172,6 +172,11 @@ impl Line {
         self.lock().waiting.len()
     }
 
+    /// Counts all who ever got in line.
+    pub fn joined(&self) -> u64 {
+        self.lock().next_ticket
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing can panic while the lock is held, so a poisoned one is as good as any.
         self.state

@@ -34,6 +34,7 @@ mod lost_journal;
 mod metrics;
 mod mistakes;
 mod model;
+mod past;
 mod peers;
 mod proxy;
 mod proxy_gates;

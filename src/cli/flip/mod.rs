@@ -11,10 +11,12 @@
 //! code is the daemon's outcome and never a guess: when the daemon cannot be heard, it is 7.
 //! A crash leaves nothing behind. Tests: `tests/it/cli.rs`.
 
+mod about;
 mod follow;
-mod plan;
 
 use std::path::Path;
+
+use http::HeaderValue;
 
 use crate::admin::{FlipAsked, FlipBody, MoveBody, Problem, StatusView};
 use crate::control::Outcome;
@@ -23,7 +25,7 @@ use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{Output, out, socket};
+use super::{Output, out, plan, socket};
 
 /// Move sites to another side, and follow the move to its end.
 ///
@@ -41,38 +43,44 @@ use super::{Output, out, socket};
 pub(super) struct Args {
     /// The sites to move, in one swap
     #[arg(value_name = "SITE", required_unless_present_any = ["cancel", "group"])]
-    sites: Vec<String>,
+    pub(super) sites: Vec<String>,
     /// The group of sites to move, in one swap; those that are there already stay
     #[arg(long, value_name = "GROUP", conflicts_with = "sites")]
-    group: Option<String>,
+    pub(super) group: Option<String>,
     /// Where to; may be left out when a site has exactly two sides
     #[arg(long, value_name = "SIDE")]
-    to: Option<String>,
+    pub(super) to: Option<String>,
     /// Why, for the journal
     #[arg(long)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// What users get meanwhile: page, hold or read-only [default: what the file says]
     #[arg(long, value_name = "WORD")]
-    during: Option<During>,
+    pub(super) during: Option<During>,
     /// The active side is dead: cut what is in flight, copy nothing; needs a reason
     #[arg(long, requires = "reason", conflicts_with = "during")]
-    now: bool,
+    pub(super) now: bool,
     /// With --now: move even if a check of the target fails
     #[arg(long, requires = "now")]
-    force_check: bool,
+    pub(super) force_check: bool,
+    /// Only tell what would happen, as `pointsman plan` does; nobody is held
+    #[arg(long, conflicts_with = "cancel")]
+    pub(super) dry_run: bool,
     /// Do not ask
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Cancel a flip that is not committed yet
     #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now"])]
-    cancel: Option<u64>,
+    pub(super) cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 /// Flips, or cancels a flip.
 pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+    if args.dry_run {
+        return Ok(plan::show(&Client::new(&socket::find(named_socket)), args).await);
+    }
     if args.cancel.is_none() && !args.yes && !confirm::can_ask() {
         out::complain(
             "pointsman: a flip asks for confirmation, and there is no terminal to ask on: add --yes",
@@ -104,7 +112,7 @@ async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskE
             Ok(looked) => looked,
             Err(error) => return Ok(Err(error)),
         };
-        out::complain(&plan::plan(args, &status));
+        out::complain(&about::about(args, &status));
         if confirm::ask(&named(args))? == Answer::Declined {
             out::complain("Nothing was done.");
             return Ok(Ok(Exit::Usage));
@@ -112,13 +120,18 @@ async fn begin(client: &Client, args: &Args) -> anyhow::Result<Result<Exit, AskE
         // What is confirmed is what was shown: the daemon refuses if it has changed meanwhile.
         seen = tag;
     }
-    let body = body(args);
-    let asked = client.post("/api/v1/flips", &body, seen.as_ref()).await;
-    let asked: FlipAsked = match asked {
-        Ok(asked) => asked,
-        Err(error) => return Ok(Err(error)),
-    };
-    Ok(Ok(follow::to_the_end(client, asked.id, args.output).await))
+    Ok(ask(client, &body(args), seen.as_ref(), args.output).await)
+}
+
+/// Asks for a flip and follows it; `seen` is the tag of the status that it was decided upon.
+pub(super) async fn ask(
+    client: &Client,
+    body: &FlipBody,
+    seen: Option<&HeaderValue>,
+    output: Output,
+) -> Result<Exit, AskError> {
+    let asked: FlipAsked = client.post("/api/v1/flips", body, seen).await?;
+    Ok(follow::to_the_end(client, asked.id, output).await)
 }
 
 /// What the operator named, and has to type to confirm it.
@@ -126,7 +139,7 @@ fn named(args: &Args) -> String {
     args.group.clone().unwrap_or_else(|| args.sites.join(" "))
 }
 
-fn body(args: &Args) -> FlipBody {
+pub(super) fn body(args: &Args) -> FlipBody {
     let to = args.to.as_deref().map(SideName::new);
     let group = args.group.as_deref().map(GroupName::new);
     let moves = args.sites.iter().map(|site| MoveBody {
@@ -141,21 +154,24 @@ fn body(args: &Args) -> FlipBody {
         reason: args.reason.clone(),
         now: args.now,
         force_check: args.force_check,
+        undo: None,
+        dry_run: args.dry_run,
     }
 }
 
 /// Says why nothing was begun, and picks the exit code.
-fn refused(error: &AskError) -> Exit {
+pub(super) fn refused(error: &AskError) -> Exit {
     out::complain(&format!("pointsman: {error}"));
     match error {
         AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
         AskError::Refused(problem) => exit_of(problem),
+        AskError::Foreign(_) => Exit::Failed,
     }
 }
 
 fn exit_of(problem: &Problem) -> Exit {
     match (problem.code.as_str(), problem.status) {
-        ("already-there" | "in-doubt", _) => Exit::of(Outcome::Refused),
+        ("already-there" | "in-doubt" | "not-undone", _) => Exit::of(Outcome::Refused),
         ("stopping", _) => Exit::Unreachable,
         (_, 409 | 412) => Exit::Conflict,
         (_, 400..=499) => Exit::Usage,

@@ -37,7 +37,7 @@ pub(super) async fn status(args: &Args, named_socket: Option<&Path>) -> anyhow::
             out::complain(&format!("pointsman: {error}"));
             match error {
                 AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Ok(Exit::Unreachable),
-                AskError::Refused(_) => Ok(Exit::Failed),
+                AskError::Refused(_) | AskError::Foreign(_) => Ok(Exit::Failed),
             }
         }
     }

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::admin::{FlipView, SiteView, WatchView};
 use crate::control::FlipStatus;
-use crate::site::{During, SideName};
+use crate::site::SideName;
 
-use super::super::clock::time_of_day;
+use super::super::clock::{duration, time_of_day};
 use super::super::words;
 
 /// The phases of the usual road, in their order.
@@ -116,7 +116,10 @@ fn flip_lines(flip: &FlipView, now: Timestamp) -> Vec<String> {
         String::new(),
         format!("Flip {}: {}", status.id, words::moves(status)),
         format!("  by {}{because}", status.who.name),
-        format!("  users meanwhile: {}", meanwhile(status)),
+        format!(
+            "  users meanwhile: {}",
+            words::meanwhile(status.during, &status.skipped)
+        ),
     ];
     let mut entries = status.timeline.iter().peekable();
     while let Some(entry) = entries.next() {
@@ -141,17 +144,6 @@ fn flip_lines(flip: &FlipView, now: Timestamp) -> Vec<String> {
     }
     lines.extend(to_come(status));
     lines
-}
-
-fn meanwhile(flip: &FlipStatus) -> &'static str {
-    if !flip.skipped.is_empty() {
-        return "the page; what is in flight is cut (an emergency)";
-    }
-    match flip.during {
-        During::Page => "the maintenance page",
-        During::Hold => "on hold, and let go on the new side",
-        During::ReadOnly => "they may read, not write",
-    }
 }
 
 /// What a phase is at, with the counts that it waits for.
@@ -219,16 +211,6 @@ fn ended(flip: &FlipStatus, now: Timestamp) -> Vec<String> {
     [String::new(), head].into_iter().chain(said).collect()
 }
 
-/// `0.31 s`, `12.4 s`, `3 min 20 s`.
 fn seconds(time: SignedDuration) -> String {
-    let whole = time.as_secs().max(0);
-    if whole >= 60 {
-        return format!("{} min {} s", whole / 60, whole % 60);
-    }
-    let exact = time.as_secs_f64().max(0.0);
-    if exact < 10.0 {
-        format!("{exact:.2} s")
-    } else {
-        format!("{exact:.1} s")
-    }
+    duration(u64::try_from(time.as_millis()).unwrap_or(0))
 }

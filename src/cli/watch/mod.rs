@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use crate::admin::WatchView;
 
-use super::client::{AskError, Client, Events};
+use super::client::{AskError, Client, Events, in_query};
 use super::exit::Exit;
-use super::{Output, out, socket};
+use super::{Output, history, out, socket};
 use screen::Screen;
 
 /// How often the picture is painted anew, for what counts down.
@@ -58,10 +58,7 @@ pub(super) struct Args {
 /// Watches until it is stopped, or the daemon is gone.
 pub(super) async fn watch(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
     let client = Client::new(&socket::find(named_socket));
-    let Some(path) = events_path(args.site.as_deref()) else {
-        out::complain("pointsman: that is no name of a site: `pointsman status` lists them");
-        return Ok(Exit::Usage);
-    };
+    let path = events_path(args.site.as_deref());
     let is_painted = !args.plain && args.output == Output::Table && io::stdout().is_terminal();
     let watched = async {
         match args.output {
@@ -74,7 +71,7 @@ pub(super) async fn watch(args: &Args, named_socket: Option<&Path>) -> anyhow::R
         }
     };
     tokio::select! {
-        watched = watched => Ok(watched.map_or_else(|error| failed(&error), |()| Exit::Unreachable)),
+        watched = watched => Ok(watched.map_or_else(|error| history::failed(&error), |()| Exit::Unreachable)),
         stopped = tokio::signal::ctrl_c() => {
             stopped?;
             Ok(Exit::Settled)
@@ -82,22 +79,11 @@ pub(super) async fn watch(args: &Args, named_socket: Option<&Path>) -> anyhow::R
     }
 }
 
-/// Makes the path of the events; `None` for a site that no table can have.
-fn events_path(site: Option<&str>) -> Option<String> {
-    let Some(site) = site else {
-        return Some("/api/v1/events".into());
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    site.bytes()
-        .all(is_plain)
-        .then(|| format!("/api/v1/events?site={site}"))
-}
-
-fn failed(error: &AskError) -> Exit {
-    out::complain(&format!("pointsman: {error}"));
-    match error {
-        AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
-        AskError::Refused(_) => Exit::Usage,
+/// Makes the path of the events.
+fn events_path(site: Option<&str>) -> String {
+    match site {
+        None => "/api/v1/events".into(),
+        Some(site) => format!("/api/v1/events?site={}", in_query(site)),
     }
 }
 

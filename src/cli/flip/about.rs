@@ -7,7 +7,7 @@ use crate::site::{GroupName, SideName};
 use super::Args;
 
 /// Shows what is about to happen: a line per site, and what an emergency does beside.
-pub(super) fn plan(args: &Args, status: &StatusView) -> String {
+pub(super) fn about(args: &Args, status: &StatusView) -> String {
     let moves = moves(args, status);
     if args.now {
         format!("{moves}\n{}", emergency(args.force_check))

@@ -1,0 +1,268 @@
+//! Planning: all that a rehearsal does, with nobody held and nothing journalled, and what would
+//! follow from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::flip::{self, Action, Scope};
+use crate::journal::Page;
+use crate::site::{DrainThen, During, Move, Skipped, Tunnels};
+use crate::zone;
+
+use super::actor::Actor;
+use super::begin::{list, plan};
+use super::handle::FlipError;
+use super::past::held_ms;
+use super::preflight::{self, Thoroughness};
+use super::request::FlipRequest;
+use super::running::Moving;
+use super::steps::targets;
+
+/// How many earlier flips of a site the expected hold is made from.
+const FLIPS_LOOKED_AT: u32 = 20;
+
+/// What a flip would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFlip {
+    /// What it would move.
+    pub moves: Vec<Move>,
+    /// What users would get meanwhile.
+    pub during: During,
+    /// What it would leave out or go over.
+    pub skipped: Vec<Skipped>,
+    /// Why it would be refused now; `None`: it would go.
+    pub refused: Option<String>,
+    /// What it would do, phase by phase.
+    pub steps: Vec<PlannedStep>,
+    /// What is in flight now at the sites that it moves.
+    pub in_flight: u64,
+    /// Of that, what writes; WebSockets and other tunnels are among them.
+    pub writes: u64,
+    /// Of those, the tunnels.
+    pub tunnels: u64,
+    /// How long earlier flips of these sites held anybody, in ms: each that did, the newest first.
+    pub held_before_ms: Vec<u64>,
+}
+
+/// One phase of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The phase.
+    pub phase: String,
+    /// What is done there, a sentence each.
+    pub does: Vec<String>,
+}
+
+impl Actor {
+    /// Plans a flip: its checks run, and whoever asked is told when they are over.
+    pub(super) fn plan_flip(
+        &mut self,
+        request: &FlipRequest,
+        reply: oneshot::Sender<Result<PlannedFlip, FlipError>>,
+    ) {
+        let planned = request.check().and_then(|()| self.moves(request));
+        let moves = match planned {
+            Ok(moves) => moves,
+            Err(why) => {
+                // A caller that went away does not need its answer.
+                let _ = reply.send(Err(why));
+                return;
+            }
+        };
+        let mut planned = self.planned(request, &moves);
+        let skips_checks = request.skipped().contains(&Skipped::Checks);
+        let targets = targets(&moves);
+        let tried = if request.now {
+            Ok(())
+        } else {
+            self.try_out_words(&targets)
+        };
+        tokio::spawn(async move {
+            let checked = match tried {
+                Ok(()) if !skips_checks => preflight::all(targets, Thoroughness::AllTries).await,
+                tried => tried,
+            };
+            planned.refused = checked.err();
+            let _ = reply.send(Ok(planned));
+        });
+    }
+
+    fn planned(&self, request: &FlipRequest, moves: &[Moving]) -> PlannedFlip {
+        let plan = plan(moves, request.now);
+        let mut counts = [0, 0, 0];
+        for moving in moves {
+            let gates = &moving.lane.gates;
+            let here = [
+                gates.in_flight(),
+                gates.writes_in_flight(),
+                u64::try_from(gates.tunnels()).unwrap_or(u64::MAX),
+            ];
+            for (sum, count) in counts.iter_mut().zip(here) {
+                *sum += count;
+            }
+        }
+        let [in_flight, writes, tunnels] = counts;
+        let mut planned = PlannedFlip {
+            moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
+            during: plan.during,
+            skipped: request.skipped(),
+            refused: None,
+            steps: Vec::new(),
+            in_flight,
+            writes,
+            tunnels,
+            held_before_ms: self.held_before(moves),
+        };
+        let steps = flip::road(plan).into_iter().map(|stretch| PlannedStep {
+            phase: stretch.phase.into(),
+            does: stretch
+                .actions
+                .iter()
+                .flat_map(|action| self.says(action, &planned, moves))
+                .collect(),
+        });
+        planned.steps = steps.collect();
+        planned
+    }
+
+    /// How long the last flips of these sites held anybody.
+    fn held_before(&self, moves: &[Moving]) -> Vec<u64> {
+        let mut flips = Vec::new();
+        for moving in moves.iter().take(FLIPS_LOOKED_AT as usize) {
+            let page = Page {
+                site: Some(moving.planned.site.clone()),
+                before: None,
+                most: FLIPS_LOOKED_AT,
+            };
+            // A plan without a history is still a plan.
+            flips.extend(self.history(&page).unwrap_or_default());
+        }
+        flips.sort_by_key(|flip| std::cmp::Reverse(flip.id));
+        flips.dedup_by_key(|flip| flip.id);
+        let held = flips.iter().filter_map(|flip| held_ms(&flip.timeline));
+        held.take(FLIPS_LOOKED_AT as usize).collect()
+    }
+
+    /// What an action comes to for these sites, in words.
+    fn says(&self, action: &Action, planned: &PlannedFlip, moves: &[Moving]) -> Vec<String> {
+        let sides = distinct(moves.iter().map(|moving| moving.planned.to.as_str()));
+        let said = match action {
+            Action::Preflight if planned.skipped.contains(&Skipped::Checks) => {
+                format!("{sides} is taken without a check")
+            }
+            Action::Preflight => checks(moves, &sides),
+            Action::JournalIntent => "the intent is journalled, with the next epoch".into(),
+            Action::Hold(scope) => return vec![hold(*scope, planned.during)],
+            Action::AwaitDrained(_) => return drain(planned, moves),
+            Action::AwaitLinger => linger(moves),
+            Action::Cut(_) => format!(
+                "{} in flight are cut, in the middle of what they do",
+                planned.in_flight
+            ),
+            Action::Commit => "the commit is journalled: the point of no return".into(),
+            Action::Publish => return self.publish_words(moves),
+            Action::AwaitWorkers => "every worker turns, and drops its old connections".into(),
+            Action::Confirm => {
+                let listen = &self.table.listen;
+                let count = listen.http.len() + listen.https.len() + listen.dns.len();
+                format!("each of {count} listeners is asked for the new epoch")
+            }
+            Action::JournalEnd(_) => "the end is journalled".into(),
+            // What has nothing to do in this table, or is part of something else above.
+            Action::AwaitGuards
+            | Action::RunHooks(_)
+            | Action::StopHooks
+            | Action::SetTimer(_)
+            | Action::JournalAborted
+            | Action::Release
+            | Action::Announce(_) => return Vec::new(),
+        };
+        vec![said]
+    }
+
+    fn publish_words(&self, moves: &[Moving]) -> Vec<String> {
+        let sites = list(moves.iter().map(|moving| moving.planned.site.as_str()));
+        let mut said = vec![format!("one swap for {sites}; the old lanes are closed")];
+        for moving in moves {
+            let names = moving.site.names.iter().map(|name| name.owner.as_str());
+            let names = list(names);
+            if !names.is_empty() {
+                said.push(format!("{names} answer with {}", moving.planned.to));
+            }
+            let zones = list(zone::zones_of(&self.table, &moving.site).into_iter());
+            if !zones.is_empty() {
+                said.push(format!("the serial of {zones} goes up"));
+            }
+        }
+        said
+    }
+}
+
+fn checks(moves: &[Moving], sides: &str) -> String {
+    let names = moves
+        .iter()
+        .flat_map(|moving| &moving.site.preflight.checks);
+    let names = distinct(names.map(|check| check.name.as_str()));
+    if names.is_empty() {
+        format!("there are no checks of {sides}")
+    } else {
+        format!("the checks of {sides}: {names}")
+    }
+}
+
+fn hold(scope: Scope, during: During) -> String {
+    match (scope, during) {
+        (_, During::Page) => "nobody is let in; users get the maintenance page".into(),
+        (_, During::Hold) => "nobody is let in; users wait on hold".into(),
+        (Scope::Writes, During::ReadOnly) => "nobody may write; users may read".into(),
+        (Scope::All, During::ReadOnly) => "nobody is let in any more, to read neither".into(),
+    }
+}
+
+fn drain(planned: &PlannedFlip, moves: &[Moving]) -> Vec<String> {
+    if planned.skipped.contains(&Skipped::Drain) {
+        return Vec::new();
+    }
+    let plan = plan(moves, false);
+    let then = match plan.drain_then {
+        DrainThen::Restore => "a write that is left takes the site back, reads are cut",
+        DrainThen::Cut => "what is left is cut",
+    };
+    let reads = planned.in_flight.saturating_sub(planned.writes);
+    let writes = planned.writes.saturating_sub(planned.tunnels);
+    let mut said = vec![format!(
+        "up to {} for what is in flight (now {reads} to read, {writes} to write); then {then}",
+        shown(plan.drain_for)
+    )];
+    let closes = |moving: &Moving| moving.site.flip.websockets == Tunnels::Close;
+    if planned.tunnels > 0 {
+        let when = if moves.iter().all(closes) {
+            "at once"
+        } else {
+            "at the end of the drain at the latest"
+        };
+        said.push(format!("{} WebSockets are closed {when}", planned.tunnels));
+    }
+    said
+}
+
+fn linger(moves: &[Moving]) -> String {
+    let linger = moves.iter().map(|moving| moving.site.flip.linger).max();
+    format!(
+        "up to {} after a write that was given up unfinished",
+        shown(linger.unwrap_or_default())
+    )
+}
+
+fn shown(time: Duration) -> String {
+    format!("{time:?}")
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
