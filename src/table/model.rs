@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
+use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Tunnels};
 
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
@@ -274,6 +274,8 @@ pub struct FlipPolicy {
     pub linger: Duration,
     /// What becomes of WebSockets and other tunnels.
     pub websockets: Tunnels,
+    /// What direct names answer while users are held.
+    pub on_hold: OnHold,
 }
 
 /// `preflight:` what must be true of a side before it takes over.
