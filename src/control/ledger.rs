@@ -63,7 +63,7 @@ impl Ground<'_> {
         }
         zone::contents_of(self.table, &zones, |site| {
             let named = self.positions.of(site).cloned();
-            named.or_else(|| self.before?.position(site))
+            named.or_else(|| self.before?.position(site)).into()
         })
     }
 }
@@ -282,7 +282,8 @@ impl Ledger {
             (Some(before), Some(_)) => {
                 Arc::new(Zones::clone(&before.zones).with(contents, serials))
             }
-            (Some(_) | None, _) => Arc::new(Zones::compile(contents, serials, self.hash_key)),
+            (Some(before), None) => Arc::new(before.zones.anew(contents, serials)),
+            (None, _) => Arc::new(Zones::compile(contents, serials, self.hash_key)),
         }
     }
 
