@@ -22,6 +22,9 @@ impl Actor {
             let Some(running) = self.flips.get_mut(&id) else {
                 return;
             };
+            if matches!(input, Input::LeaseOver(_)) {
+                running.lease_until = None;
+            }
             let before = running.flip.phase();
             let (flip, actions) = running.flip.clone().step(input, now);
             running.flip = flip;
@@ -84,6 +87,8 @@ impl Actor {
             }
             Action::RunHooks(Hooks::After | Hooks::Restore) => None,
             Action::StopHooks => Some(Input::HooksStopped),
+            Action::Answer(answers) => Some(Input::Answering(self.answer(id, answers))),
+            Action::AwaitLease => self.await_lease(id),
             Action::Hold(scope) => self.hold(id, scope),
             Action::AwaitDrained(scope) => self.await_drained(id, scope),
             Action::AwaitLinger => self.await_linger(id),

@@ -9,7 +9,9 @@ use crate::journal::{AccessRecord, Journal, Place, REMEDY, SiteAdoption, SiteRec
 use crate::site::{Access, Epoch, Position, Positions, SideName, SiteName};
 use crate::switchboard::Snapshot;
 use crate::table::{Diagnostic, PathRule, Table};
-use crate::zone::{self, Contents, Serial, Zones};
+use crate::zone::{self, Contents, Says, Serial, Zones};
+
+use super::answers::Standing;
 
 /// The epoch at which a site is adopted.
 const FIRST: Epoch = Epoch(1);
@@ -43,13 +45,13 @@ pub(super) struct ReadyZones {
     pub(super) changed: Vec<ZoneRecord>,
 }
 
-/// What zones are made of: a table, and where its sites are.
+/// What zones are made of: a table, where its sites are, and how their direct names answer.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
     pub(super) table: &'a Table,
-    /// What is served: it has the position of every site that `positions` does not name.
+    /// What is served: it has the position of every site that `standing` does not name.
     pub(super) before: Option<&'a Snapshot>,
-    pub(super) positions: &'a Positions,
+    pub(super) standing: &'a Standing,
     /// The zones that may differ from what is served; `None` for all.
     pub(super) zones: Option<BTreeSet<&'a str>>,
 }
@@ -62,8 +64,11 @@ impl Ground<'_> {
             return Ok(BTreeMap::new());
         }
         zone::contents_of(self.table, &zones, |site| {
-            let named = self.positions.of(site).cloned();
-            named.or_else(|| self.before?.position(site)).into()
+            let named = self.standing.positions.of(site).cloned();
+            Says {
+                position: named.or_else(|| self.before?.position(site)),
+                answers: self.standing.answers_of(site),
+            }
         })
     }
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::journal::{self, FlipEnd, FlipRecord, Journal, StateLock, UnfinishedFlip};
+use crate::journal::{self, FlipEnd, FlipRecord, Journal, Left, StateLock, UnfinishedFlip};
 use crate::site::{FlipId, Outcome, SiteName};
-use crate::switchboard::{SiteView, Switchboard};
+use crate::switchboard::{self, SiteView, Switchboard};
 
 use super::actor::Actor;
 use super::emergency::{self, Emergencies};
@@ -32,15 +32,27 @@ impl Actor {
     }
 }
 
-/// Notes that a daemon runs; if the last one was killed, the origins may be at work on writes that
-/// it had in flight.
+/// Notes that a daemon runs, and takes up what the last one left: origins that may be at work on
+/// writes it had in flight, and answers that clients may still use.
 pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
-    if matches!(lock.mark_running(), Ok(false)) {
+    let left = lock.mark_running().unwrap_or(Left::Everything);
+    if left == Left::Nothing {
         return;
     }
-    for view in board.current().sites() {
-        if let Some(lane) = &view.lane {
+    let snapshot = board.current();
+    for view in snapshot.sites() {
+        let Some(lane) = &view.lane else {
+            continue;
+        };
+        if left == Left::Everything {
             lane.gates.writes.abandon();
+        }
+        // As late as can be, and for as long: nobody knows when an address was last given out.
+        let longest = view.site.names.iter().map(|name| name.ttl.as_secs()).max();
+        let lease = snapshot.zones.leases().find(&lane.site, lane.epoch);
+        if let (Some(longest), Some(lease)) = (longest, lease) {
+            let longest = u32::try_from(longest).unwrap_or(u32::MAX);
+            lease.assume(longest, switchboard::sent().ms);
         }
     }
 }
@@ -58,10 +70,16 @@ pub(super) fn mark_stopped(lock: &StateLock, board: &Switchboard) {
         let lingers = given_up.is_some_and(|at| at + view.site.flip.linger > now);
         lingers || lane.gates.writes_in_flight() > 0
     };
-    if snapshot.sites().iter().any(may_be_at_work) {
-        return;
-    }
-    if let Err(error) = lock.mark_stopped() {
+    let now_ms = switchboard::now_ms();
+    let mut leases = snapshot.zones.leases().all(now_ms).into_iter();
+    let left = if snapshot.sites().iter().any(may_be_at_work) {
+        Left::Everything
+    } else if leases.any(|(_, until_ms)| until_ms > now_ms) {
+        Left::Answers
+    } else {
+        Left::Nothing
+    };
+    if let Err(error) = lock.mark_stopped(left) {
         tracing::debug!(%error, "the next start will take this daemon as killed");
     }
 }
@@ -161,5 +179,6 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         message: flip.message.filter(|text| !text.is_empty()),
         timeline: timeline.unwrap_or_default(),
         skipped: flip.skipped,
+        lease_until: None,
     }
 }

@@ -163,7 +163,7 @@ impl Actor {
         let ready = self.ledger.ready_zones(&Ground {
             table: &table,
             before: Some(&before),
-            positions: &self.with_doubt(&positions),
+            standing: &self.standing(&positions),
             zones,
         });
         let ready = ready.map_err(NotTaken::Mistakes)?;

@@ -16,6 +16,7 @@ use crate::table::{self, Diagnostic, Loader, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
+use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
@@ -227,7 +228,7 @@ fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, S
     let ready = ledger.ready_zones(&Ground {
         table,
         before: None,
-        positions: &positions,
+        standing: &Standing::at(positions.clone()),
         zones: None,
     });
     let ready = ready.map_err(StartError::Misfits)?;

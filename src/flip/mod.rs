@@ -35,7 +35,7 @@ mod walk;
 
 use std::time::Duration;
 
-use crate::site::{DrainThen, During, Outcome};
+use crate::site::{Answers, DrainThen, During, Outcome};
 
 pub use phases::{
     Aborting, Checking, Closing, Committing, Confirming, Draining, Ended, Holding, Publishing,
@@ -135,6 +135,10 @@ pub enum Input {
     IntentJournalled(Result<(), String>),
     /// The answer to [`Action::AwaitGuards`].
     GuardsOut(Result<(), String>),
+    /// The answer to [`Action::Answer`]: every answer from here on is such a one.
+    Answering(Result<(), String>),
+    /// The answer to [`Action::AwaitLease`].
+    LeaseOver(Result<(), String>),
     /// The answer to [`Action::RunHooks`].
     HooksDone(Hooks, Result<(), String>),
     /// The answer to [`Action::StopHooks`]: no process of a hook is left.
@@ -211,6 +215,12 @@ pub enum Action {
     JournalIntent,
     /// Refuse new guards and wait for running ones.
     AwaitGuards,
+    /// Have direct names answer in this way; [`Action::Release`] and [`Action::Publish`] bring the
+    /// usual back.
+    Answer(Answers),
+    /// Wait until no client may use any more what direct names gave out before they answered as
+    /// they do.
+    AwaitLease,
     /// Run these hooks, one after the other.
     RunHooks(Hooks),
     /// End the process group of the hook that runs, if one does.
@@ -229,13 +239,13 @@ pub enum Action {
     Commit,
     /// Append that the commit does not count, fsynced.
     JournalAborted,
-    /// Store the new snapshot and close the old lanes.
+    /// Store the new snapshot and close the old lanes; direct names answer with the new side.
     Publish,
     /// Wait until every worker has turned to the new snapshot and dropped its old pools.
     AwaitWorkers,
     /// Ask each own listener what it serves.
     Confirm,
-    /// Open the old side's gates again.
+    /// Open the old side's gates again, and have its direct names answer as usual.
     Release,
     /// Write how it ended.
     JournalEnd(Ending),

@@ -32,6 +32,10 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
     match version {
         2 => tx.execute_batch(ACCESS),
         3 => tx.execute_batch(EMERGENCIES),
+        4 => {
+            tx.execute_batch(ANSWERS)?;
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -58,6 +62,12 @@ const EMERGENCIES: &str = "
 ALTER TABLE flips ADD COLUMN skipped TEXT;
 ALTER TABLE moves ADD COLUMN cut_reads INTEGER;
 ALTER TABLE moves ADD COLUMN cut_writes INTEGER;
+";
+
+/// Version 4: what the direct names of a lane gave out.
+const ANSWERS: &str = "
+ALTER TABLE moves ADD COLUMN answers INTEGER;
+ALTER TABLE moves ADD COLUMN last_answer_ms INTEGER;
 ";
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::site::{Access, During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
 
-use super::{CutRecord, Journal, LaneRecord};
+use super::{AnswersRecord, CutRecord, Journal, LaneRecord};
 
 /// What is journalled of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,8 @@ impl Journal {
         let mut query = self.db.prepare(
             "SELECT f.id, f.skipped, f.reason, m.site, m.from_side, m.from_epoch,
                     coalesce(m.forwarded, 0), coalesce(m.last_forwarded_ms, 0),
-                    coalesce(m.cut_reads, 0), coalesce(m.cut_writes, 0)
+                    coalesce(m.cut_reads, 0), coalesce(m.cut_writes, 0),
+                    m.answers, m.last_answer_ms
              FROM sites s
              JOIN moves m ON m.site = s.name AND m.epoch = s.epoch
              JOIN flips f ON f.id = m.flip
@@ -248,6 +249,7 @@ impl Journal {
                     site: SiteName::new(&row.get::<_, String>(3)?),
                     forwarded: row.get(6)?,
                     last_forwarded_ms: row.get(7)?,
+                    answers: answers(row, 10)?,
                     cut: Some(CutRecord {
                         reads: row.get(8)?,
                         writes: row.get(9)?,
@@ -292,6 +294,14 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
     Ok(row
         .get::<_, Option<String>>(at)?
         .map(|side| SideName::new(&side)))
+}
+
+/// Reads a count of answers and, in the next column, the time of the last.
+fn answers(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<AnswersRecord>> {
+    let count: Option<u64> = row.get(at)?;
+    let last_ms: Option<u64> = row.get(at + 1)?;
+    let both = count.zip(last_ms);
+    Ok(both.map(|(count, last_ms)| AnswersRecord { count, last_ms }))
 }
 
 fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {

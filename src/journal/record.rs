@@ -47,8 +47,19 @@ pub struct LaneRecord {
     pub forwarded: u64,
     /// When the last of them did; milliseconds since the Unix epoch, 0 = never.
     pub last_forwarded_ms: u64,
+    /// Addresses that its direct names gave out; `None` when it has none.
+    pub answers: Option<AnswersRecord>,
     /// What an emergency found in flight at the hold, and cut.
     pub cut: Option<CutRecord>,
+}
+
+/// DNS answers of a lane that gave out an address of its side, since the daemon began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswersRecord {
+    /// How many.
+    pub count: u64,
+    /// When the last was sent; milliseconds since the Unix epoch, 0 = never.
+    pub last_ms: u64,
 }
 
 /// Exchanges that were cut.

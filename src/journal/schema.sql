@@ -1,4 +1,4 @@
--- Version 3; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
+-- Version 4; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
 
 -- Where each site is, and what was last read of it in the file. A removed site keeps its row.
 CREATE TABLE sites (
@@ -25,7 +25,7 @@ CREATE TABLE flips (
     ended_ms INTEGER,
     message  TEXT,
     timeline TEXT,                          -- JSON, as `status -o json` shows it
-    skipped  TEXT                           -- by an emergency: drain, sync, checks; NULL: planned
+    skipped  TEXT                           -- by an emergency: drain, sync, checks, lease; NULL: planned
 ) STRICT;
 
 CREATE TABLE moves (
@@ -39,6 +39,8 @@ CREATE TABLE moves (
     last_forwarded_ms INTEGER,
     cut_reads         INTEGER,              -- in flight at the hold of an emergency, which cut them
     cut_writes        INTEGER,              -- the same; NULL: planned, or no hold
+    answers           INTEGER,              -- that gave out an address of the side it left
+    last_answer_ms    INTEGER,              -- 0: never; NULL: no direct names, or not looked
     PRIMARY KEY (flip, site)
 ) STRICT;
 

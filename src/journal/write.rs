@@ -296,7 +296,7 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
     for lane in lanes {
         tx.execute(
             "UPDATE moves SET forwarded = ?3, last_forwarded_ms = ?4,
-                 cut_reads = ?5, cut_writes = ?6
+                 cut_reads = ?5, cut_writes = ?6, answers = ?7, last_answer_ms = ?8
              WHERE flip = ?1 AND site = ?2",
             params![
                 id.0,
@@ -304,7 +304,9 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
                 lane.forwarded,
                 lane.last_forwarded_ms,
                 lane.cut.map(|cut| cut.reads),
-                lane.cut.map(|cut| cut.writes)
+                lane.cut.map(|cut| cut.writes),
+                lane.answers.map(|answers| answers.count),
+                lane.answers.map(|answers| answers.last_ms)
             ],
         )?;
     }

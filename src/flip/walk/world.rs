@@ -1,8 +1,9 @@
 //! The small world that actions act upon, and what must be true of it.
 
-use crate::site::Outcome;
+use crate::site::{Answers, Outcome};
 
 use super::super::{Action, Commit, CutWhat, Ending, Flip, Hooks, Input, Moment, Plan, Scope};
+use super::names::Names;
 use super::site::{Gate, Site};
 
 /// Later than any deadline.
@@ -23,10 +24,12 @@ pub(super) enum Disk {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
     flip: Flip,
+    plan: Plan,
     pub(super) asked: Vec<Action>,
     disk: Disk,
     pub(super) sites: Vec<Site>,
     workers_on_old: bool,
+    names: Names,
     hook_started: bool,
     restore_hooks_asked: bool,
     timer_set: bool,
@@ -44,10 +47,12 @@ impl World {
         let (flip, asked) = Flip::begin(plan);
         Self {
             flip,
+            plan,
             asked,
             disk: Disk::Nothing,
             sites: vec![Site::AT_REST; sites],
             workers_on_old: true,
+            names: Names::ASKED,
             hook_started: false,
             restore_hooks_asked: false,
             timer_set: false,
@@ -132,24 +137,21 @@ impl World {
                 .with(|done| done.disk = Disk::Aborted)
                 .either(Input::AbortJournalled, self),
             Action::Commit => self.commit(),
-            Action::RunHooks(hooks) => {
-                let started = self.with(|started| {
-                    started.hook_started = true;
-                    started.restore_hooks_asked |= *hooks == Hooks::Restore;
-                });
-                let answer = |result| Some(Input::HooksDone(*hooks, result));
-                vec![
-                    (started.clone(), answer(Ok(()))),
-                    (started, answer(Err("exit 1".into()))),
-                ]
-            }
+            Action::RunHooks(hooks) => self.run(*hooks),
             // A hook that was asked for and has not answered is ended here, or never began.
             Action::StopHooks => self.then(Some(Input::HooksStopped), |stopped| {
                 stopped
                     .asked
                     .retain(|asked| !matches!(asked, Action::RunHooks(_)));
             }),
+            Action::Answer(answers) => self
+                .with(|done| done.names.answers = *answers)
+                .either(Input::Answering, self),
+            Action::AwaitLease => self
+                .with(|waited| waited.names.wait())
+                .either(Input::LeaseOver, self),
             Action::Hold(scope) => self.then(Some(Input::Held), |held| {
+                held.names.held_too_early |= !held.plan.now && held.names.may_be_used_for_long();
                 held.sites.iter_mut().for_each(|site| site.hold(*scope));
             }),
             Action::AwaitDrained(scope) => {
@@ -171,12 +173,14 @@ impl World {
                 }
             }),
             Action::Publish => self.then(Some(Input::Published), |published| {
+                published.names.answers = Answers::Usual;
                 for site in &mut published.sites {
                     site.both(Gate::Closed);
                     site.new = Gate::Open;
                 }
             }),
             Action::Release => self.then(None, |released| {
+                released.names.answers = Answers::Usual;
                 let sites = released.sites.iter_mut();
                 sites.for_each(|site| site.both(Gate::Open));
             }),
@@ -184,6 +188,18 @@ impl World {
                 self.then(None, |told| told.announced = Some(ending.outcome))
             }
         }
+    }
+
+    fn run(&self, hooks: Hooks) -> Vec<(Self, Option<Input>)> {
+        let started = self.with(|started| {
+            started.hook_started = true;
+            started.restore_hooks_asked |= hooks == Hooks::Restore;
+        });
+        let answer = |result| Some(Input::HooksDone(hooks, result));
+        vec![
+            (started.clone(), answer(Ok(()))),
+            (started, answer(Err("exit 1".into()))),
+        ]
     }
 
     fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
@@ -253,8 +269,12 @@ impl World {
             return Some("I4 durable before acknowledged: announced one side, recovers the other");
         }
         let is_written = self.sites.iter().any(|site| site.old_write);
-        if self.asked.contains(&Action::RunHooks(Hooks::Sync)) && is_written {
+        let syncs = self.asked.contains(&Action::RunHooks(Hooks::Sync));
+        if syncs && is_written {
             return Some("data is copied while a writer is left");
+        }
+        if let Some(broken) = self.names.broken(syncs) {
+            return Some(broken);
         }
         let hook_asked = self
             .asked
@@ -282,6 +302,9 @@ impl World {
         let restored = matches!(outcome, Outcome::Restored | Outcome::RestoredUnheld);
         if restored && self.hook_started && !self.restore_hooks_asked {
             return Some("hooks ran, the flip went back, and no restore hook was run");
+        }
+        if self.names.answers != Answers::Usual && !self.has_lost {
+            return Some("the flip is over and its names do not answer as usual");
         }
         let is_held = |site: &Site| site.reads == Gate::Held || site.writes == Gate::Held;
         if self.is_serving(is_held) && !self.has_lost {
