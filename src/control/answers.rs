@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::flip::Input;
 use crate::site::{Answers, During, FlipId, OnHold, Position, Positions, SiteName};
 use crate::switchboard::{Publication, Snapshot, now_ms};
-use crate::zone::{self, Zones};
+use crate::zone::{self, AnswerLease, Leases, Zones};
 
 use super::actor::{Actor, Event};
 use super::ledger::Ground;
@@ -52,6 +52,11 @@ impl Standing {
 impl Moving {
     fn has_direct_names(&self) -> bool {
         !self.site.names.is_empty()
+    }
+
+    /// Tells whether its names give out the old side's address until the new one's takes its place.
+    pub(super) fn keeps(&self) -> bool {
+        self.has_direct_names() && self.site.flip.on_hold == OnHold::Keep
     }
 
     /// Tells how the names of this site answer when the flip as a whole has them answer so.
@@ -142,36 +147,51 @@ impl Actor {
         let leases = Arc::clone(board.current().zones.leases());
         let events = self.events.clone();
         let running = self.flips.get_mut(&id)?;
-        let sites = running.leaving_their_answers();
-        if sites.is_empty() {
+        let waits = running.answers_to_wait_for();
+        if waits.is_empty() {
             return Some(Input::LeaseOver(Ok(())));
         }
-        let publication = running.publication;
+        let (publication, phase) = (running.publication, running.flip.phase());
+        let has_moved = running.answers == Answers::Usual;
         running.spawn_answer(&self.events, async move {
+            let mut turned = Ok(());
             if let Some(publication) = publication {
-                let turned = board
-                    .all_at(publication, Instant::now() + TURN_WITHIN)
-                    .await;
-                if let Err(late) = turned {
-                    return Input::LeaseOver(Err(not_turned(&late)));
-                }
+                let deadline = Instant::now() + TURN_WITHIN;
+                let all = board.all_at(publication, deadline).await;
+                turned = all.map_err(|late| not_turned(&late));
+            }
+            // Behind the commit nothing goes back: what is known of is waited for all the same.
+            if turned.is_err() && !has_moved {
+                return Input::LeaseOver(turned);
             }
             let now_ms = now_ms();
-            let ends = sites.iter().map(|site| leases.until_ms(site, now_ms));
+            let ends = waits.iter().map(|wait| wait.until_ms(&leases, now_ms));
             let left = ends.max().unwrap_or(0).saturating_sub(now_ms);
             if left > 0 {
                 let left = Duration::from_millis(left);
+                let known = Event::Lease(id, phase, Timestamp::now() + left);
                 // The actor is gone only when the process ends.
-                let _ = events.send(Event::Lease(id, Timestamp::now() + left)).await;
+                let _ = events.send(known).await;
                 tokio::time::sleep(left).await;
             }
-            Input::LeaseOver(Ok(()))
+            Input::LeaseOver(turned)
         })
     }
 
-    /// Shows until when a flip waits for answers.
-    pub(super) fn lease_known(&mut self, id: FlipId, until: Timestamp) {
-        if let Some(running) = self.flips.get_mut(&id) {
+    /// Lets users in to lanes that were held until old answers had run out.
+    pub(super) fn let_in(&mut self, id: FlipId) -> Option<Input> {
+        for lane in std::mem::take(&mut self.flips.get_mut(&id)?.held_new) {
+            lane.gates.release();
+        }
+        None
+    }
+
+    /// Shows until when a flip waits for answers, unless it is past that phase.
+    pub(super) fn lease_known(&mut self, id: FlipId, phase: &'static str, until: Timestamp) {
+        let Some(running) = self.flips.get_mut(&id) else {
+            return;
+        };
+        if running.flip.phase() == phase {
             tracing::info!(flip = %id, %until, "waits for DNS answers that clients may still use");
             running.wait_for_lease(until);
             self.show();
@@ -246,16 +266,61 @@ impl Actor {
 }
 
 impl Running {
-    /// Lists the sites whose direct names gave out before what they do not give out now.
-    fn leaving_their_answers(&self) -> Vec<SiteName> {
-        let keeps = |moving: &&Moving| {
-            // What goes on to be given out is waited for when it ends.
-            self.answers != Answers::Withheld || moving.answers(self.answers) == Answers::Withheld
-        };
-        let moves = self.moves.iter();
-        let leaving = moves
-            .filter(|moving| moving.has_direct_names())
-            .filter(keeps);
-        leaving.map(|moving| moving.planned.site.clone()).collect()
+    /// Holds the new lanes of the sites whose names gave out the old side's address until here, to
+    /// be published so; tells which sites these are.
+    pub(super) fn hold_new_lanes(&mut self, next: &Snapshot) -> BTreeSet<SiteName> {
+        let mut kept = BTreeSet::new();
+        if self.is_emergency() {
+            return kept;
+        }
+        for moving in self.moves.iter().filter(|moving| moving.keeps()) {
+            let view = next.site(&moving.planned.site);
+            let Some(lane) = view.and_then(|view| view.lane.as_ref()) else {
+                continue;
+            };
+            lane.gates.hold(moving.during);
+            // Those in line wait for this lane too, and with `read-only` for reads as well: they
+            // are held already, for a last moment that is a little longer.
+            lane.gates.hold_all();
+            kept.insert(moving.planned.site.clone());
+            self.held_new.push(Arc::clone(lane));
+        }
+        kept
+    }
+
+    /// Lists what the direct names of its sites gave out, and do not give out any more.
+    fn answers_to_wait_for(&self) -> Vec<GivenOut> {
+        let named = self.moves.iter().filter(|moving| moving.has_direct_names());
+        let waits = named.filter_map(|moving| {
+            let of_site = || Some(GivenOut::BySite(moving.planned.site.clone()));
+            match self.answers {
+                Answers::Short => of_site(),
+                // What goes on to be given out is waited for when it ends.
+                Answers::Withheld if moving.keeps() => None,
+                Answers::Withheld => of_site(),
+                Answers::Usual if moving.keeps() => moving.lease.clone().map(GivenOut::ByLane),
+                Answers::Usual => None,
+            }
+        });
+        waits.collect()
+    }
+}
+
+/// Addresses that direct names gave out.
+#[derive(Debug)]
+enum GivenOut {
+    /// In whatever epoch: an emergency may have left some of those before.
+    BySite(SiteName),
+    /// In the epoch of one lane: the next one gives out its own meanwhile.
+    ByLane(Arc<AnswerLease>),
+}
+
+impl GivenOut {
+    /// Tells until when a client may use them.
+    fn until_ms(&self, leases: &Leases, now_ms: u64) -> u64 {
+        match self {
+            Self::BySite(site) => leases.until_ms(site, now_ms),
+            Self::ByLane(lease) => lease.until_ms(now_ms),
+        }
     }
 }

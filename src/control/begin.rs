@@ -85,6 +85,7 @@ impl Actor {
             publication: None,
             is_in_doubt: false,
             answers: Answers::Usual,
+            held_new: Vec::new(),
             lease_until: None,
         };
         self.flips.insert(id, running);
@@ -197,6 +198,7 @@ fn plan(moves: &[Moving], now: bool) -> Plan {
     Plan {
         during: during(moves),
         now,
+        keeps: moves.iter().any(Moving::keeps),
         drain_for: policies()
             .map(|policy| policy.drain_for)
             .max()

@@ -98,6 +98,7 @@ impl Actor {
             Action::JournalAborted => Some(Input::AbortJournalled(self.journal_aborted(id))),
             Action::Publish => self.publish(id),
             Action::AwaitWorkers => self.await_workers(id),
+            Action::LetIn => self.let_in(id),
             Action::Confirm => self.confirm(id),
             Action::Release => self.release(id),
             Action::JournalEnd(ending) => Some(Input::EndJournalled(self.journal_end(id, &ending))),

@@ -37,6 +37,8 @@ pub(super) struct Running {
     pub(super) is_in_doubt: bool,
     /// How the direct names of its sites answer.
     pub(super) answers: Answers,
+    /// Lanes that it published held.
+    pub(super) held_new: Vec<Arc<Lane>>,
     /// Until when it waits for answers that clients may still use.
     pub(super) lease_until: Option<Timestamp>,
 }

@@ -258,10 +258,15 @@ impl Actor {
     pub(super) fn publish(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
         let Prepared { snapshot, zones } = running.prepared.take()?;
+        let kept = running.hold_new_lanes(&snapshot);
         let closing: Vec<_> = running.moves.iter().map(|m| Arc::clone(&m.lane)).collect();
         self.publish_snapshot(snapshot);
         for lane in closing {
-            lane.gates.close();
+            if kept.contains(&lane.site) {
+                lane.gates.close_in_front_of_held();
+            } else {
+                lane.gates.close();
+            }
         }
         let running = self.flips.get_mut(&id)?;
         running.answers = Answers::Usual;

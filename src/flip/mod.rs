@@ -71,6 +71,9 @@ pub struct Plan {
     pub drain_then: DrainThen,
     /// An emergency: the old side is dead, or is to be taken as dead.
     pub now: bool,
+    /// Direct names give out the old side's address until the new side's takes its place, so users
+    /// are let in to the new side only when that has run out.
+    pub keeps: bool,
 }
 
 impl Plan {
@@ -239,10 +242,13 @@ pub enum Action {
     Commit,
     /// Append that the commit does not count, fsynced.
     JournalAborted,
-    /// Store the new snapshot and close the old lanes; direct names answer with the new side.
+    /// Store the new snapshot and close the old lanes; direct names answer with the new side. When
+    /// they gave out the old one until here ([`Plan::keeps`]), the new lanes are held.
     Publish,
     /// Wait until every worker has turned to the new snapshot and dropped its old pools.
     AwaitWorkers,
+    /// Let users in to new lanes that were published held.
+    LetIn,
     /// Ask each own listener what it serves.
     Confirm,
     /// Open the old side's gates again, and have its direct names answer as usual.

@@ -168,7 +168,7 @@ impl Closing {
             }
             (Input::Cancel(why), Stage::Holds) => to(Stage::CalledOff(why), Vec::new()),
             (Input::Drained, Stage::Drains(_) | Stage::WasCut) => {
-                (Flip::Committing(Committing {}), vec![Action::Commit])
+                (Flip::Committing(Committing { plan }), vec![Action::Commit])
             }
             // Only reads can be left: writes are held since before. The timer of the drain may
             // come late, and is not this one's.

@@ -55,6 +55,7 @@ fn plans() -> Vec<Plan> {
         drain_for: Duration::from_secs(30),
         drain_then,
         now,
+        keeps: false,
     };
     vec![
         plan(During::Page, DrainThen::Restore, false),
@@ -62,6 +63,10 @@ fn plans() -> Vec<Plan> {
         plan(During::ReadOnly, DrainThen::Restore, false),
         plan(During::ReadOnly, DrainThen::Cut, false),
         plan(During::ReadOnly, DrainThen::Restore, true),
+        Plan {
+            keeps: true,
+            ..plan(During::Page, DrainThen::Restore, false)
+        },
     ]
 }
 

@@ -35,12 +35,18 @@ impl Names {
         held_too_early: false,
     };
 
-    /// Lets what was given out before run out; somebody always asks.
-    pub(super) fn wait(&mut self) {
+    /// Has them answer so, or, where they are to keep the old address, as close to it as that goes.
+    pub(super) fn answer(&mut self, answers: Answers, keep: bool) {
+        let keep = keep && answers == Answers::Withheld;
+        self.answers = if keep { Answers::Short } else { answers };
+    }
+
+    /// Lets what was given out of the old side before run out; somebody always asks.
+    pub(super) fn wait(&mut self, has_moved: bool) {
         self.usable = match self.answers {
-            Answers::Usual => Usable::Long,
+            Answers::Usual if !has_moved => Usable::Long,
             Answers::Short => Usable::Short,
-            Answers::Withheld => Usable::Nothing,
+            Answers::Usual | Answers::Withheld => Usable::Nothing,
         };
     }
 
@@ -49,7 +55,10 @@ impl Names {
     }
 
     /// The invariants; the sentence of the one that does not hold.
-    pub(super) fn broken(self, syncs: bool) -> Option<&'static str> {
+    pub(super) fn broken(self, syncs: bool, is_let_in: bool) -> Option<&'static str> {
+        if is_let_in && self.usable != Usable::Nothing {
+            return Some("users are let in while clients may use what the names gave out");
+        }
         if syncs && self.usable != Usable::Nothing {
             return Some("data is copied while clients may use what the names gave out");
         }
@@ -60,7 +69,7 @@ impl Names {
 
 #[test]
 fn broken_waits_for_answers_are_seen_to_fail() {
-    let broken: [(&str, StepFn); 3] = [
+    let broken: [(&str, StepFn); 4] = [
         ("nobody waits for old answers", |flip, input, now| {
             let (flip, actions) = flip.step(input, now);
             if matches!(flip, Flip::Quiescing(_)) && actions == [Action::AwaitLease] {
@@ -71,6 +80,13 @@ fn broken_waits_for_answers_are_seen_to_fail() {
         ("nobody waits for the last answers", |flip, input, now| {
             let (flip, actions) = flip.step(input, now);
             if matches!(flip, Flip::Draining(_)) && actions == [Action::AwaitLease] {
+                return flip.step(Input::LeaseOver(Ok(())), now);
+            }
+            (flip, actions)
+        }),
+        ("nobody waits for what was kept", |flip, input, now| {
+            let (flip, actions) = flip.step(input, now);
+            if matches!(flip, Flip::Publishing(_)) && actions == [Action::AwaitLease] {
                 return flip.step(Input::LeaseOver(Ok(())), now);
             }
             (flip, actions)

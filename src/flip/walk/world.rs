@@ -145,22 +145,14 @@ impl World {
                     .retain(|asked| !matches!(asked, Action::RunHooks(_)));
             }),
             Action::Answer(answers) => self
-                .with(|done| done.names.answers = *answers)
+                .with(|done| done.names.answer(*answers, done.plan.keeps))
                 .either(Input::Answering, self),
-            Action::AwaitLease => self
-                .with(|waited| waited.names.wait())
-                .either(Input::LeaseOver, self),
+            Action::AwaitLease => self.await_lease(),
             Action::Hold(scope) => self.then(Some(Input::Held), |held| {
                 held.names.held_too_early |= !held.plan.now && held.names.may_be_used_for_long();
                 held.sites.iter_mut().for_each(|site| site.hold(*scope));
             }),
-            Action::AwaitDrained(scope) => {
-                if self.sites.iter().any(|site| site.has_in_flight(*scope)) {
-                    self.then(None, |waits| waits.asked.push(action.clone()))
-                } else {
-                    self.then(Some(Input::Drained), |_| {})
-                }
-            }
+            Action::AwaitDrained(scope) => self.await_drained(*scope),
             Action::AwaitLinger => self.then(Some(Input::Lingered), |_| {}),
             Action::SetTimer(_) => self.then(None, |set| {
                 set.timer_on_its_way |= set.timer_set;
@@ -174,10 +166,17 @@ impl World {
             }),
             Action::Publish => self.then(Some(Input::Published), |published| {
                 published.names.answers = Answers::Usual;
+                let is_held = published.plan.keeps && !published.plan.now;
                 for site in &mut published.sites {
                     site.both(Gate::Closed);
-                    site.new = Gate::Open;
+                    site.new = if is_held { Gate::Held } else { Gate::Open };
                 }
+            }),
+            Action::LetIn => self.then(None, |let_in| {
+                let_in
+                    .sites
+                    .iter_mut()
+                    .for_each(|site| site.new = Gate::Open);
             }),
             Action::Release => self.then(None, |released| {
                 released.names.answers = Answers::Usual;
@@ -188,6 +187,21 @@ impl World {
                 self.then(None, |told| told.announced = Some(ending.outcome))
             }
         }
+    }
+
+    fn await_drained(&self, scope: Scope) -> Vec<(Self, Option<Input>)> {
+        if self.sites.iter().any(|site| site.has_in_flight(scope)) {
+            self.then(None, |waits| waits.asked.push(Action::AwaitDrained(scope)))
+        } else {
+            self.then(Some(Input::Drained), |_| {})
+        }
+    }
+
+    fn await_lease(&self) -> Vec<(Self, Option<Input>)> {
+        let waited = self.with(|waited| waited.names.wait(waited.has_moved()));
+        // Behind the commit it is waited even if a worker is late, who is then said to be.
+        let late = if self.has_moved() { &waited } else { self };
+        waited.clone().either(Input::LeaseOver, late)
     }
 
     fn run(&self, hooks: Hooks) -> Vec<(Self, Option<Input>)> {
@@ -273,7 +287,8 @@ impl World {
         if syncs && is_written {
             return Some("data is copied while a writer is left");
         }
-        if let Some(broken) = self.names.broken(syncs) {
+        let is_let_in = self.is_serving(|site| site.new == Gate::Open) && !self.plan.now;
+        if let Some(broken) = self.names.broken(syncs && !self.plan.keeps, is_let_in) {
             return Some(broken);
         }
         let hook_asked = self
@@ -288,6 +303,11 @@ impl World {
             return Some("the flip waits for nothing and will never end");
         }
         self.broken_at_the_end()
+    }
+
+    /// Tells whether the names give out the new side's address.
+    fn has_moved(&self) -> bool {
+        self.sites.iter().any(|site| site.new != Gate::Closed)
     }
 
     fn is_serving(&self, how: impl Fn(&Site) -> bool) -> bool {
@@ -306,7 +326,7 @@ impl World {
         if self.names.answers != Answers::Usual && !self.has_lost {
             return Some("the flip is over and its names do not answer as usual");
         }
-        let is_held = |site: &Site| site.reads == Gate::Held || site.writes == Gate::Held;
+        let is_held = |site: &Site| [site.reads, site.writes, site.new].contains(&Gate::Held);
         if self.is_serving(is_held) && !self.has_lost {
             return Some("the flip is over and its users are still held");
         }

@@ -185,6 +185,59 @@ fn a_flip_waits_as_long_as_an_answer_just_given_may_be_used() {
 }
 
 #[test]
+fn with_keep_the_old_address_goes_on_and_users_are_let_in_when_it_has_run_out() {
+    let stage = stage("{during: hold, on_hold: keep, hold: {for: 60s}, drain: {for: 60s}}");
+    let place = &stage.place;
+    let mut slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
+    let held = std::thread::scope(|scope| {
+        let held = scope.spawn(|| {
+            let (code, side) = place.curl("/side", &["-d", "x"]);
+            (code, side, Timestamp::now())
+        });
+        until("it is on hold", || {
+            (place.site()["waiting"] == 1).then_some(())
+        });
+        let asked = Timestamp::now();
+        assert_eq!(db(place), old(1), "it is not withheld");
+        stage.live.let_go();
+        assert_eq!(slow.answer("POST").unwrap().text(), "live");
+        until_it_waits(place, "publishing");
+        assert_eq!(db(place), Some((TTL, NEW.to_owned())));
+        assert_eq!(stage.backup.seen_at("/side").len(), 0, "nobody is let in");
+        assert_eq!(place.site()["waiting"], 1);
+        let (code, side, let_in) = held.join().unwrap();
+        assert!(let_in >= asked + Duration::from_secs(1), "{asked} {let_in}");
+        (code, side)
+    });
+    assert_eq!(held, (200, "backup".to_owned()));
+    let flip = place.flip_ended(1);
+    assert_eq!(flip["outcome"], "settled", "{flip}");
+    assert_eq!(waited_until(&flip, "draining"), None, "{flip}");
+    assert_eq!(place.curl("/side", &[]), (200, "backup".to_owned()));
+}
+
+#[test]
+fn with_keep_and_read_only_those_who_write_are_told_to_wait_until_it_has_run_out() {
+    let stage = stage("{during: read-only, on_hold: keep}");
+    let place = &stage.place;
+    assert_eq!(db(place), old(TTL));
+    edit(place);
+    until_it_waits(place, "quiescing");
+    // Asked until the new address comes, so that the old one was given out to the last.
+    until("the new address", || (db(place)?.1 == NEW).then_some(()));
+    let (code, said) = place.curl("/side", &["-d", "x"]);
+    assert_eq!(code, 503, "{said}");
+    let flip = place.flip_ended(1);
+    assert_eq!(flip["outcome"], "settled", "{flip}");
+    assert!(waited_until(&flip, "publishing").is_some(), "{flip}");
+    assert_eq!(
+        place.curl("/side", &["-d", "x"]),
+        (200, "backup".to_owned())
+    );
+}
+
+#[test]
 fn nobody_waits_when_nobody_has_asked() {
     let stage = stage("{during: page}");
     assert_eq!(
