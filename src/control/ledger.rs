@@ -249,6 +249,39 @@ impl Ledger {
         Ok(())
     }
 
+    /// Journals how long answers of the direct names of some sites may be used, before a table
+    /// gives them: the next start may have to wait for them, whatever the file says by then. What
+    /// was given before counts too, unless all of it is `over`.
+    pub(super) fn note_answer_ttls<'s>(
+        &mut self,
+        table: &Table,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+        over: bool,
+    ) -> rusqlite::Result<()> {
+        let Ok(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        let known = |name| Some((name, self.sites.get(name)?.answer_ttl_s));
+        let each = sites.into_iter().filter_map(known);
+        let changed = each.filter_map(|(name, before)| {
+            let now = table.site(name.as_str());
+            let now = now.and_then(|site| site.answer_ttl_s());
+            let longest = if over { now } else { now.max(before) };
+            (longest != before).then(|| (name.clone(), longest))
+        });
+        let changed: Vec<_> = changed.collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        journal.answer_ttls(&changed)?;
+        for (name, longest) in changed {
+            if let Some(record) = self.sites.get_mut(&name) {
+                record.answer_ttl_s = longest;
+            }
+        }
+        Ok(())
+    }
+
     /// Compiles the zones of a table, with the serials they get.
     pub(super) fn ready_zones(&self, ground: &Ground<'_>) -> Result<ReadyZones, Vec<Diagnostic>> {
         let contents = ground.contents()?;

@@ -34,12 +34,19 @@ impl Actor {
 
 /// Notes that a daemon runs, and takes up what the last one left: origins that may be at work on
 /// writes it had in flight, and answers that clients may still use.
-pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
+pub(super) fn mark_running(lock: &StateLock, board: &Switchboard, ledger: &mut Ledger) {
     let left = lock.mark_running().unwrap_or(Left::Everything);
-    if left == Left::Nothing {
+    let snapshot = board.current();
+    let (table, over) = (&snapshot.table, left == Left::Nothing);
+    let noted = ledger.note_answer_ttls(table, table.words.keys(), over);
+    if let Err(error) = noted {
+        tracing::error!(%error, "the TTLs of direct names could not be journalled: make room");
+        // The next table is looked through whole.
+        ledger.is_behind = true;
+    }
+    if over {
         return;
     }
-    let snapshot = board.current();
     for view in snapshot.sites() {
         let Some(lane) = &view.lane else {
             continue;
@@ -47,11 +54,12 @@ pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
         if left == Left::Everything {
             lane.gates.writes.abandon();
         }
-        // As late as can be, and for as long: nobody knows when an address was last given out.
-        let longest = view.site.names.iter().map(|name| name.ttl.as_secs()).max();
+        // As late as can be, and for as long: nobody knows when an address was last given out, and
+        // the file may say less than it did then.
+        let before = ledger.sites.get(&lane.site);
+        let longest = before.and_then(|record| record.answer_ttl_s);
         let lease = snapshot.zones.leases().find(&lane.site, lane.epoch);
-        if let (Some(longest), Some(lease)) = (longest, lease) {
-            let longest = u32::try_from(longest).unwrap_or(u32::MAX);
+        if let (Some(longest), Some(lease)) = (longest.max(view.site.answer_ttl_s()), lease) {
             lease.assume(longest, switchboard::sent().ms);
         }
     }

@@ -97,7 +97,7 @@ impl Control {
         let generation = first.generation;
         // After the journal: a key in an otherwise empty directory is no sign of a first start.
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
-        recover::mark_running(&lock, &board);
+        recover::mark_running(&lock, &board, &mut ledger);
 
         let (commands, obeyed) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);

@@ -64,10 +64,12 @@ ALTER TABLE moves ADD COLUMN cut_reads INTEGER;
 ALTER TABLE moves ADD COLUMN cut_writes INTEGER;
 ";
 
-/// Version 4: what the direct names of a lane gave out.
+/// Version 4: what the direct names of a lane gave out, and for how long those of a site may be
+/// used.
 const ANSWERS: &str = "
 ALTER TABLE moves ADD COLUMN answers INTEGER;
 ALTER TABLE moves ADD COLUMN last_answer_ms INTEGER;
+ALTER TABLE sites ADD COLUMN answer_ttl_s INTEGER;
 ";
 
 #[cfg(test)]

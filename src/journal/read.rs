@@ -24,6 +24,9 @@ pub struct SiteRecord {
     pub access: Access,
     /// A rewrite of the file that is still to be made: the word to lose, and the one to get.
     pub rewrite: Option<(SideName, SideName)>,
+    /// The longest TTL that its direct names may have answered with, in seconds; `None` = they
+    /// never answered.
+    pub answer_ttl_s: Option<u32>,
 }
 
 /// What is journalled of a zone.
@@ -277,7 +280,8 @@ impl Journal {
 }
 
 /// Every column of a site that is read, for [`site`].
-const SITES: &str = "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to FROM sites";
+const SITES: &str = "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to,
+                            answer_ttl_s FROM sites";
 
 fn site(row: &Row<'_>) -> rusqlite::Result<(SiteName, SiteRecord)> {
     let record = SiteRecord {
@@ -286,6 +290,7 @@ fn site(row: &Row<'_>) -> rusqlite::Result<(SiteName, SiteRecord)> {
         word: side(row, 3)?,
         access: word(row, 4)?,
         rewrite: side(row, 5)?.zip(side(row, 6)?),
+        answer_ttl_s: row.get(7)?,
     };
     Ok((SiteName::new(&row.get::<_, String>(0)?), record))
 }

@@ -9,7 +9,8 @@ CREATE TABLE sites (
     word         TEXT,                      -- `active` as last read; NULL = left out
     access       TEXT NOT NULL,             -- `access` as last read
     rewrite_from TEXT,                      -- the word that the file still has to lose ...
-    rewrite_to   TEXT                       -- ... for this one; NULL = nothing is pending
+    rewrite_to   TEXT,                      -- ... for this one; NULL = nothing is pending
+    answer_ttl_s INTEGER                    -- the longest that a direct name may have answered with
 ) STRICT;
 
 -- Every flip attempt. state: intent, committed, aborted, or how it ended.

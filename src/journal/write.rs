@@ -197,6 +197,21 @@ impl Journal {
         Ok(())
     }
 
+    /// Remembers how long answers of direct names may be used, before any is given.
+    ///
+    /// # Errors
+    /// The disk's, and then nothing was written.
+    pub fn answer_ttls(&mut self, sites: &[(SiteName, Option<u32>)]) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        for (site, ttl_s) in sites {
+            tx.execute(
+                "UPDATE sites SET answer_ttl_s = ?2 WHERE name = ?1",
+                params![site.as_str(), ttl_s],
+            )?;
+        }
+        tx.commit()
+    }
+
     /// Writes the serials of zones that are about to be published.
     ///
     /// # Errors

@@ -126,6 +126,13 @@ impl Site {
         self.sides.iter().find(|side| side.name == *name)
     }
 
+    /// Tells the longest TTL of its direct names, in seconds; `None` when it has none.
+    pub fn answer_ttl_s(&self) -> Option<u32> {
+        let ttls = self.names.iter().map(|name| name.ttl.as_secs());
+        ttls.max()
+            .map(|ttl_s| u32::try_from(ttl_s).unwrap_or(u32::MAX))
+    }
+
     /// Finds the rule that a path lies under, by position in `paths`: that of the longest prefix;
     /// several, if the path can be read in several ways.
     pub fn rules_at(&self, path: &str) -> Vec<usize> {

@@ -383,6 +383,27 @@ fn after_a_kill_an_answer_counts_as_given_at_the_start_and_after_a_stop_only_if_
 }
 
 #[test]
+fn a_ttl_that_was_lowered_while_a_killed_daemon_was_down_is_waited_for_as_it_was() {
+    let Stage {
+        place,
+        daemon,
+        live: _live,
+        backup: _backup,
+    } = stage("{during: page}");
+    let ttl = Duration::from_secs(TTL.unsigned_abs());
+    // Kept over a start that was not clean, too.
+    daemon.kill();
+    place.edit(&[(&format!("ttl: {TTL}s"), "ttl: 1s")]);
+    place.start().kill();
+    let killed = Timestamp::now();
+    let _daemon = place.start();
+    assert_eq!(place.flip("backup").0, 0);
+    let until = waited_until(&place.flip_ended(1), "quiescing").expect("it waits");
+    assert!(until >= killed + ttl, "{killed} {until}");
+    assert_eq!(db(&place), Some((1, NEW.to_owned())));
+}
+
+#[test]
 fn an_emergency_does_not_wait_and_says_so() {
     let stage = stage("{during: page}");
     let place = &stage.place;
