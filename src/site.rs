@@ -139,6 +139,28 @@ pub enum Tunnels {
     Drain,
 }
 
+/// What the direct names of a site answer while users are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnHold {
+    /// That there is no address at this time.
+    NoData,
+    /// The old side's address, until the new side's takes its place.
+    Keep,
+}
+
+/// How the direct names of a site answer; a flip changes it, and its end brings the usual back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answers {
+    /// With the active side's address, for as long as the table says.
+    #[default]
+    Usual,
+    /// With that address, for as short as can be.
+    Short,
+    /// That there is no address.
+    Withheld,
+}
+
 /// How a flip ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -165,6 +187,8 @@ pub enum Skipped {
     Sync,
     /// The checks of the target.
     Checks,
+    /// The wait for DNS answers that clients may still use.
+    Lease,
 }
 
 /// The move of one site that a flip makes.
@@ -293,7 +317,13 @@ words!(Outcome {
     RestoredUnheld = "restored-unheld",
     Restored = "restored",
 });
-words!(Skipped { Drain = "drain", Sync = "sync", Checks = "checks" });
+words!(Skipped {
+    Drain = "drain",
+    Sync = "sync",
+    Checks = "checks",
+    Lease = "lease",
+});
+words!(OnHold { NoData = "nodata", Keep = "keep" });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket" });

@@ -98,6 +98,7 @@ pub fn skipped(skipped: Skipped) -> &'static str {
         Skipped::Drain => "the drain",
         Skipped::Sync => "the last copy",
         Skipped::Checks => "the checks of the target",
+        Skipped::Lease => "the wait for DNS answers that clients may still use",
     }
 }
 

@@ -1,16 +1,17 @@
 //! `/metrics`, and the metrics that are read at scrape from what is published.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::control::{Handle, Status};
-use crate::switchboard::{Snapshot, Switchboard};
+use crate::switchboard::{Snapshot, Switchboard, now_ms};
 use crate::telemetry::names;
 
 use super::Parts;
@@ -69,7 +70,9 @@ impl Collector for Published {
         };
         // Made anew at each scrape, so a site that left the table leaves the metrics too.
         gauges.read_status(&self.handle.status());
-        gauges.read_gates(&self.switchboard.current());
+        let snapshot = self.switchboard.current();
+        gauges.read_gates(&snapshot);
+        gauges.read_leases(&snapshot);
         gauges
             .all()
             .into_iter()
@@ -86,6 +89,7 @@ struct Gauges {
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
     serial: IntGaugeVec,
+    lease: GaugeVec,
     expiry: IntGaugeVec,
     cert_reload: IntGaugeVec,
     build: IntGaugeVec,
@@ -127,6 +131,13 @@ impl Gauges {
             )?,
             hold: labelled(names::HOLD_REQUESTS, "Requests on hold.", &["site"])?,
             serial: labelled(names::DNS_ZONE_SERIAL, "Published SOA serial.", &["zone"])?,
+            lease: GaugeVec::new(
+                Opts::new(
+                    names::DNS_ANSWER_LEASE_EXPIRY_SECONDS,
+                    "Until no client may use an address that direct names gave out, in seconds.",
+                ),
+                &["site"],
+            )?,
             expiry: labelled(
                 names::CERT_EXPIRY_TIMESTAMP_SECONDS,
                 "Last second of the validity of the certificate that answers.",
@@ -146,7 +157,7 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 12] {
+    fn all(&self) -> [&dyn Collector; 13] {
         [
             &self.epoch,
             &self.active,
@@ -155,6 +166,7 @@ impl Gauges {
             &self.in_flight,
             &self.hold,
             &self.serial,
+            &self.lease,
             &self.expiry,
             &self.cert_reload,
             &self.build,
@@ -198,6 +210,17 @@ impl Gauges {
             .set(1);
         self.reload.set(status.file_problem.is_none().into());
         self.generation.set(whole(status.generation.0));
+    }
+
+    fn read_leases(&self, snapshot: &Snapshot) {
+        let now_ms = now_ms();
+        let leases = snapshot.zones.leases().all(now_ms).into_iter();
+        // A site that was removed leaves the metrics, and what it gave out is no flip's any more.
+        for (site, until_ms) in leases.filter(|(site, _)| snapshot.site(site).is_some()) {
+            let left = Duration::from_millis(until_ms.saturating_sub(now_ms));
+            let gauge = self.lease.with_label_values(&[site.as_str()]);
+            gauge.set(left.as_secs_f64());
+        }
     }
 
     fn read_gates(&self, snapshot: &Snapshot) {

@@ -71,7 +71,8 @@ async fn find(args: &Args, client: &Client) -> Result<Option<PastFlip>, AskError
 }
 
 fn late(flip: &PastFlip) -> u64 {
-    flip.moves.iter().filter_map(|past| past.late).sum()
+    let late = |past: &PastMove| past.late.unwrap_or(0) + past.late_answers.unwrap_or(0);
+    flip.moves.iter().map(late).sum()
 }
 
 fn evidence(flip: &PastFlip) -> String {
@@ -82,8 +83,8 @@ fn evidence(flip: &PastFlip) -> String {
     text += &match late(flip) {
         0 => "\nNothing reached the old side after it was closed.\n".to_owned(),
         late => format!(
-            "\n{late} REQUESTS WERE FORWARDED AFTER THE OLD SIDE WAS CLOSED. Look at what it took \
-             since, keep the log, and report this as a bug.\n"
+            "\nTHE OLD SIDE WAS REACHED {late} TIMES AFTER IT WAS CLOSED. Look at what it took since, \
+             keep the log, and report this as a bug.\n"
         ),
     };
     text
@@ -107,10 +108,19 @@ fn of_move(past: &PastMove) -> String {
     } else {
         "seen until its daemon ended, and all its connections with it".into()
     };
+    let answers = past.answers.map_or(String::new(), |count| {
+        let last = past.last_answer.map(clock::time_of_day);
+        let last = last.map_or(String::new(), |at| format!(", the last at {at}"));
+        let late = past.late_answers.unwrap_or(0);
+        format!(
+            "  {} DNS answers with its address before{last}; {late} after\n",
+            count.saturating_sub(late)
+        )
+    });
     format!(
         "\n{site}: epoch {epoch} ({from}) was closed at {closed}\n  \
          {} requests forwarded before{last}\n  \
-         {late} requests of epoch {epoch} forwarded after {closed}; {seen}\n",
+         {late} requests of epoch {epoch} forwarded after {closed}; {seen}\n{answers}",
         forwarded.saturating_sub(late)
     )
 }

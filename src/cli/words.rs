@@ -15,6 +15,11 @@ pub(super) fn phase_line(at: jiff::Timestamp, phase: &str, means: &str) -> Strin
 pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> String {
     let to = targets(flip);
     let is_emergency = !flip.skipped.is_empty();
+    if let Some(until) = flip.lease_until
+        && phase == flip.phase
+    {
+        return waits_for_answers(until, jiff::Timestamp::now());
+    }
     match phase {
         "rehearsing" if flip.skipped.contains(&Skipped::Checks) => {
             format!("{to} is taken without a check")
@@ -54,6 +59,12 @@ pub(super) fn meanwhile(during: During, skipped: &[Skipped]) -> &'static str {
 /// Tells whether a flip that ended so has moved its sites.
 pub(super) fn has_moved(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Settled | Outcome::Moved)
+}
+
+/// Says for how long a flip waits until nobody may use an old DNS answer any more.
+pub(super) fn waits_for_answers(until: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    let left = until.duration_since(now).as_secs_f64().max(0.0);
+    format!("waits for DNS answers: {left:.1} s")
 }
 
 /// The last sentence: how a flip ended, and what to do if it did not end well.

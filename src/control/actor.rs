@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -51,6 +52,8 @@ pub(super) enum Event {
     Timer(FlipId),
     /// The tunnels that a flip ended when its timer ran out are over, or had their time.
     TunnelsOver(FlipId),
+    /// A flip waits in this phase until then for DNS answers that clients may still use.
+    Lease(FlipId, &'static str, Timestamp),
 }
 
 /// All that the control plane knows.
@@ -198,6 +201,7 @@ impl Actor {
     fn take(&mut self, event: Event) {
         match event {
             Event::Flip(flip, input) => self.feed(flip, input),
+            Event::Lease(flip, phase, until) => self.lease_known(flip, phase, until),
             Event::Timer(flip) if self.end_tunnels(flip) => {}
             Event::Timer(flip) | Event::TunnelsOver(flip) => {
                 let writes_in_flight = self.flips.get(&flip).is_some_and(|running| {

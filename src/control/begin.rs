@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::flip::{Flip, Plan};
 use crate::journal::NewFlip;
-use crate::site::{DrainThen, During, FlipId, Move, SideName, SiteName};
+use crate::site::{Answers, DrainThen, During, FlipId, Move, SideName, SiteName, Skipped};
+use crate::switchboard::now_ms;
 use crate::table::Site;
 
 use super::actor::Actor;
@@ -57,12 +58,16 @@ impl Actor {
         }
         let plan = plan(&moves, request.now);
         let (flip, actions) = Flip::begin(plan);
+        let mut skipped = request.skipped();
+        if request.now && self.lease_runs(&moves) {
+            skipped.push(Skipped::Lease);
+        }
         let journalled = NewFlip {
             moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
             during: plan.during,
             who: request.who.clone(),
             reason: request.reason().map(str::to_owned),
-            skipped: request.skipped(),
+            skipped,
             began: Timestamp::now(),
             words,
         };
@@ -80,11 +85,22 @@ impl Actor {
             prepared: None,
             publication: None,
             is_in_doubt: false,
+            answers: Answers::Usual,
+            held_new: Vec::new(),
+            lease_until: None,
         };
         self.flips.insert(id, running);
         self.entered_phase(id);
         self.carry_out_all(id, actions);
         Ok(id)
+    }
+
+    /// Tells whether clients may still use what direct names of these sites gave out.
+    fn lease_runs(&self, moves: &[Moving]) -> bool {
+        let (snapshot, now_ms) = (self.board.current(), now_ms());
+        let leases = snapshot.zones.leases();
+        let mut sites = moves.iter().map(|moving| &moving.planned.site);
+        sites.any(|site| leases.until_ms(site, now_ms) > now_ms)
     }
 
     pub(super) fn moves(&self, request: &FlipRequest) -> Result<Vec<Moving>, FlipError> {
@@ -144,6 +160,7 @@ impl Actor {
                 cut: None,
                 had_waited: lane.gates.ever_waited(),
                 closed: None,
+                lease: snapshot.zones.leases().find(name, lane.epoch),
             });
         }
         Ok(moves)
@@ -184,6 +201,7 @@ pub(super) fn plan(moves: &[Moving], now: bool) -> Plan {
     Plan {
         during: during(moves),
         now,
+        keeps: moves.iter().any(Moving::keeps),
         drain_for: policies()
             .map(|policy| policy.drain_for)
             .max()

@@ -23,6 +23,9 @@ impl Actor {
             let Some(running) = self.flips.get_mut(&id) else {
                 return;
             };
+            if matches!(input, Input::LeaseOver(_)) {
+                running.lease_until = None;
+            }
             let before = running.flip.phase();
             let (flip, actions) = running.flip.clone().step(input, now);
             running.flip = flip;
@@ -91,6 +94,8 @@ impl Actor {
             }
             Action::RunHooks(Hooks::After | Hooks::Restore) => None,
             Action::StopHooks => Some(Input::HooksStopped),
+            Action::Answer(answers) => Some(Input::Answering(self.answer(id, answers))),
+            Action::AwaitLease => self.await_lease(id),
             Action::Hold(scope) => self.hold(id, scope),
             Action::AwaitDrained(scope) => self.await_drained(id, scope),
             Action::AwaitLinger => self.await_linger(id),
@@ -100,6 +105,7 @@ impl Actor {
             Action::JournalAborted => Some(Input::AbortJournalled(self.journal_aborted(id))),
             Action::Publish => self.publish(id),
             Action::AwaitWorkers => self.await_workers(id),
+            Action::LetIn => self.let_in(id),
             Action::Confirm => self.confirm(id),
             Action::Release => self.release(id),
             Action::JournalEnd(ending) => Some(Input::EndJournalled(self.journal_end(id, &ending))),

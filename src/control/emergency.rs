@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::journal::{CutRecord, EmergencyRecord, Journal, LaneRecord};
+use crate::journal::{AnswersRecord, CutRecord, EmergencyRecord, Journal, LaneRecord};
 use crate::site::{FlipId, SiteName};
 use crate::switchboard::Gates;
 
@@ -82,6 +82,10 @@ pub(super) fn lanes(running: &Running) -> Vec<LaneRecord> {
             site: moving.planned.site.clone(),
             forwarded,
             last_forwarded_ms,
+            answers: moving.lease.as_ref().map(|lease| {
+                let (count, last_ms) = lease.given();
+                AnswersRecord { count, last_ms }
+            }),
             cut: moving.cut,
             held: moving.lane.gates.ever_waited() - moving.had_waited,
             closed: moving.closed.map(|closed| closed.at),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::site::{FlipId, SiteName};
 use crate::switchboard::Lane;
+use crate::zone::AnswerLease;
 
 use super::running::Running;
 
@@ -20,15 +21,31 @@ struct ClosedLane {
     lane: Arc<Lane>,
     /// What it had forwarded when it was closed.
     forwarded: u64,
+    /// What its direct names gave out, and how often they had when every worker had turned.
+    answers: Option<(Arc<AnswerLease>, u64)>,
+}
+
+/// What came after a lane was closed; anything but 0 is a mistake of this program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Late {
+    /// Requests that were forwarded on it.
+    pub(super) requests: u64,
+    /// DNS answers that gave out an address of its side.
+    pub(super) answers: u64,
 }
 
 impl ClosedLanes {
-    /// Keeps the lanes that a flip has just closed; the oldest are forgotten for them.
+    /// Keeps the lanes that a flip has closed, once every worker has turned; the oldest are
+    /// forgotten for them.
     pub(super) fn keep(&mut self, running: &Running) {
         let lanes = running.moves.iter().filter_map(|moving| {
             Some(ClosedLane {
                 lane: Arc::clone(&moving.lane),
                 forwarded: moving.closed?.forwarded,
+                answers: moving
+                    .lease
+                    .as_ref()
+                    .map(|lease| (Arc::clone(lease), lease.given().0)),
             })
         });
         if self.0.len() == FLIPS_KEPT {
@@ -37,11 +54,15 @@ impl ClosedLanes {
         self.0.push_back((running.id, lanes.collect()));
     }
 
-    /// Counts what was forwarded on the lane of a site after a flip had closed it; `None` when
-    /// nobody watches it any more.
-    pub(super) fn late(&self, flip: FlipId, site: &SiteName) -> Option<u64> {
+    /// Counts what came after a flip had closed the lane of a site; `None` when nobody watches it
+    /// any more.
+    pub(super) fn late(&self, flip: FlipId, site: &SiteName) -> Option<Late> {
         let (_, lanes) = self.0.iter().find(|(id, _)| *id == flip)?;
         let closed = lanes.iter().find(|closed| closed.lane.site == *site)?;
-        Some(closed.lane.gates.forwarded().0 - closed.forwarded)
+        let answers = closed.answers.as_ref();
+        Some(Late {
+            requests: closed.lane.gates.forwarded().0 - closed.forwarded,
+            answers: answers.map_or(0, |(lease, had)| lease.given().0 - had),
+        })
     }
 }

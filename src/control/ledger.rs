@@ -9,7 +9,9 @@ use crate::journal::{AccessRecord, Journal, Place, REMEDY, SiteAdoption, SiteRec
 use crate::site::{Access, Epoch, Position, Positions, SideName, SiteName};
 use crate::switchboard::Snapshot;
 use crate::table::{Diagnostic, PathRule, Table};
-use crate::zone::{self, Contents, Serial, Zones};
+use crate::zone::{self, Contents, Says, Serial, Zones};
+
+use super::answers::Standing;
 
 /// The epoch at which a site is adopted.
 const FIRST: Epoch = Epoch(1);
@@ -43,13 +45,13 @@ pub(super) struct ReadyZones {
     pub(super) changed: Vec<ZoneRecord>,
 }
 
-/// What zones are made of: a table, and where its sites are.
+/// What zones are made of: a table, where its sites are, and how their direct names answer.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
     pub(super) table: &'a Table,
-    /// What is served: it has the position of every site that `positions` does not name.
+    /// What is served: it has the position of every site that `standing` does not name.
     pub(super) before: Option<&'a Snapshot>,
-    pub(super) positions: &'a Positions,
+    pub(super) standing: &'a Standing,
     /// The zones that may differ from what is served; `None` for all.
     pub(super) zones: Option<BTreeSet<&'a str>>,
 }
@@ -62,8 +64,11 @@ impl Ground<'_> {
             return Ok(BTreeMap::new());
         }
         zone::contents_of(self.table, &zones, |site| {
-            let named = self.positions.of(site).cloned();
-            named.or_else(|| self.before?.position(site))
+            let named = self.standing.positions.of(site).cloned();
+            Says {
+                position: named.or_else(|| self.before?.position(site)),
+                answers: self.standing.answers_of(site),
+            }
         })
     }
 }
@@ -244,6 +249,39 @@ impl Ledger {
         Ok(())
     }
 
+    /// Journals how long answers of the direct names of some sites may be used, before a table
+    /// gives them: the next start may have to wait for them, whatever the file says by then. What
+    /// was given before counts too, unless all of it is `over`.
+    pub(super) fn note_answer_ttls<'s>(
+        &mut self,
+        table: &Table,
+        sites: impl IntoIterator<Item = &'s SiteName>,
+        over: bool,
+    ) -> rusqlite::Result<()> {
+        let Ok(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        let known = |name| Some((name, self.sites.get(name)?.answer_ttl_s));
+        let each = sites.into_iter().filter_map(known);
+        let changed = each.filter_map(|(name, before)| {
+            let now = table.site(name.as_str());
+            let now = now.and_then(|site| site.answer_ttl_s());
+            let longest = if over { now } else { now.max(before) };
+            (longest != before).then(|| (name.clone(), longest))
+        });
+        let changed: Vec<_> = changed.collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        journal.answer_ttls(&changed)?;
+        for (name, longest) in changed {
+            if let Some(record) = self.sites.get_mut(&name) {
+                record.answer_ttl_s = longest;
+            }
+        }
+        Ok(())
+    }
+
     /// Compiles the zones of a table, with the serials they get.
     pub(super) fn ready_zones(&self, ground: &Ground<'_>) -> Result<ReadyZones, Vec<Diagnostic>> {
         let contents = ground.contents()?;
@@ -282,7 +320,8 @@ impl Ledger {
             (Some(before), Some(_)) => {
                 Arc::new(Zones::clone(&before.zones).with(contents, serials))
             }
-            (Some(_) | None, _) => Arc::new(Zones::compile(contents, serials, self.hash_key)),
+            (Some(before), None) => Arc::new(before.zones.anew(contents, serials)),
+            (None, _) => Arc::new(Zones::compile(contents, serials, self.hash_key)),
         }
     }
 

@@ -20,6 +20,7 @@
 
 mod access;
 mod actor;
+mod answers;
 mod asks;
 mod background;
 mod begin;

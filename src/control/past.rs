@@ -7,6 +7,7 @@ use crate::journal::{FlipRecord, MoveRecord, Page};
 use crate::site::{During, Epoch, FlipId, Move, Outcome, Skipped, Who};
 
 use super::actor::Actor;
+use super::evidence::Late;
 use super::status::PhaseEntry;
 
 /// The longest page of the history.
@@ -65,6 +66,14 @@ pub struct PastMove {
     pub closed: Option<Timestamp>,
     /// Requests that were forwarded on it after that; anything but 0 is a mistake of this program.
     pub late: Option<u64>,
+    /// DNS answers that gave out an address of the side that it left, since the daemon that closed
+    /// the lane began; `None` when the site has no direct names.
+    pub answers: Option<u64>,
+    /// When the last of them was sent.
+    pub last_answer: Option<Timestamp>,
+    /// DNS answers that did so after every worker had turned; anything but 0 is a mistake of this
+    /// program.
+    pub late_answers: Option<u64>,
     /// The daemon that closed the lane still runs and watches it. Otherwise `late` is what was seen
     /// last, and the lane's connections ended with that daemon.
     pub is_watched: bool,
@@ -111,10 +120,12 @@ impl Actor {
         let flip = flip.ok_or(HistoryError::Unknown(id))?;
         for past in &flip.moves {
             let site = &past.planned.site;
-            let late = self.closed.late(id, site).unwrap_or(0);
-            if late > past.late.unwrap_or(0) {
-                tracing::error!(flip = %id, %site, late, "requests were forwarded after the flip");
-                journal.late(id, site, late).map_err(failed)?;
+            let late = self.closed.late(id, site).unwrap_or_default();
+            let Late { requests, answers } = late;
+            if requests > past.late.unwrap_or(0) || answers > past.late_answers.unwrap_or(0) {
+                tracing::error!(flip = %id, %site, requests, answers, "something reached the old \
+                    side after the flip: please report this as a bug");
+                journal.late(id, site, requests, answers).map_err(failed)?;
             }
         }
         Ok(self.with_evidence(flip))
@@ -154,7 +165,13 @@ impl Actor {
             cut_writes: cut.writes,
             held: past.held,
             closed: past.closed,
-            late: watched.max(past.late),
+            late: watched.map(|late| late.requests).max(past.late),
+            answers: past.answers.map(|answers| answers.count),
+            last_answer: past.answers.and_then(|answers| {
+                let ms = i64::try_from(answers.last_ms).ok().filter(|ms| *ms > 0)?;
+                Timestamp::from_millisecond(ms).ok()
+            }),
+            late_answers: watched.map(|late| late.answers).max(past.late_answers),
             is_watched: watched.is_some(),
             planned: past.planned,
         }

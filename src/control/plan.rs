@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::flip::{self, Action, Scope};
 use crate::journal::Page;
-use crate::site::{DrainThen, During, Move, Skipped, Tunnels};
+use crate::site::{Answers, DrainThen, During, Move, Skipped, Tunnels};
+use crate::switchboard::now_ms;
 use crate::zone;
 
 use super::actor::Actor;
@@ -42,6 +43,8 @@ pub struct PlannedFlip {
     pub writes: u64,
     /// Of those, the tunnels.
     pub tunnels: u64,
+    /// How long clients may still use addresses that direct names of these sites gave out, in ms.
+    pub lease_ms: u64,
     /// How long earlier flips of these sites held anybody, in ms: each that did, the newest first.
     pub held_before_ms: Vec<u64>,
 }
@@ -113,6 +116,7 @@ impl Actor {
             in_flight,
             writes,
             tunnels,
+            lease_ms: self.lease_ms(moves),
             held_before_ms: self.held_before(moves),
         };
         let steps = flip::road(plan).into_iter().map(|stretch| PlannedStep {
@@ -125,6 +129,15 @@ impl Actor {
         });
         planned.steps = steps.collect();
         planned
+    }
+
+    fn lease_ms(&self, moves: &[Moving]) -> u64 {
+        let (snapshot, now_ms) = (self.board.current(), now_ms());
+        let leases = snapshot.zones.leases();
+        let ends = moves
+            .iter()
+            .map(|moving| leases.until_ms(&moving.planned.site, now_ms));
+        ends.max().unwrap_or(0).saturating_sub(now_ms)
     }
 
     /// How long the last flips of these sites held anybody.
@@ -153,6 +166,9 @@ impl Actor {
                 format!("{sides} is taken without a check")
             }
             Action::Preflight => checks(moves, &sides),
+            Action::Answer(answers) => return self.answer_words(*answers, moves),
+            Action::AwaitLease => return lease(planned, moves),
+            Action::LetIn => "users are let in to the new side".into(),
             Action::JournalIntent => "the intent is journalled, with the next epoch".into(),
             Action::Hold(scope) => return vec![hold(*scope, planned.during)],
             Action::AwaitDrained(_) => return drain(planned, moves),
@@ -180,6 +196,22 @@ impl Actor {
             | Action::Announce(_) => return Vec::new(),
         };
         vec![said]
+    }
+
+    /// How direct names answer meanwhile; nothing where there are none.
+    fn answer_words(&self, answers: Answers, moves: &[Moving]) -> Vec<String> {
+        let direct = moves.iter().flat_map(|moving| &moving.site.names);
+        let names = list(direct.map(|name| name.owner.as_str()));
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let how = match answers {
+            Answers::Usual => "answer as usual",
+            Answers::Short => "answer for a second only",
+            Answers::Withheld if moves.iter().any(Moving::keeps) => "go on with the old address",
+            Answers::Withheld => "have no address",
+        };
+        vec![format!("{names} {how}")]
     }
 
     fn publish_words(&self, moves: &[Moving]) -> Vec<String> {
@@ -254,6 +286,17 @@ fn linger(moves: &[Moving]) -> String {
         "up to {} after a write that was given up unfinished",
         shown(linger.unwrap_or_default())
     )
+}
+
+/// How long old DNS answers are waited for, as things are now.
+fn lease(planned: &PlannedFlip, moves: &[Moving]) -> Vec<String> {
+    if planned.lease_ms == 0 && moves.iter().all(|moving| moving.lease.is_none()) {
+        return Vec::new();
+    }
+    vec![format!(
+        "until no client may use an old DNS answer (as things are now, {} from the beginning)",
+        shown(Duration::from_millis(planned.lease_ms))
+    )]
 }
 
 fn shown(time: Duration) -> String {

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::journal::{self, FlipEnd, FlipRecord, Journal, StateLock, UnfinishedFlip};
+use crate::journal::{self, FlipEnd, FlipRecord, Journal, Left, StateLock, UnfinishedFlip};
 use crate::site::{FlipId, Outcome, SiteName};
-use crate::switchboard::{SiteView, Switchboard};
+use crate::switchboard::{self, SiteView, Switchboard};
 
 use super::actor::Actor;
 use super::emergency::{self, Emergencies};
@@ -32,15 +32,35 @@ impl Actor {
     }
 }
 
-/// Notes that a daemon runs; if the last one was killed, the origins may be at work on writes that
-/// it had in flight.
-pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
-    if matches!(lock.mark_running(), Ok(false)) {
+/// Notes that a daemon runs, and takes up what the last one left: origins that may be at work on
+/// writes it had in flight, and answers that clients may still use.
+pub(super) fn mark_running(lock: &StateLock, board: &Switchboard, ledger: &mut Ledger) {
+    let left = lock.mark_running().unwrap_or(Left::Everything);
+    let snapshot = board.current();
+    let (table, over) = (&snapshot.table, left == Left::Nothing);
+    let noted = ledger.note_answer_ttls(table, table.words.keys(), over);
+    if let Err(error) = noted {
+        tracing::error!(%error, "the TTLs of direct names could not be journalled: make room");
+        // The next table is looked through whole.
+        ledger.is_behind = true;
+    }
+    if over {
         return;
     }
-    for view in board.current().sites() {
-        if let Some(lane) = &view.lane {
+    for view in snapshot.sites() {
+        let Some(lane) = &view.lane else {
+            continue;
+        };
+        if left == Left::Everything {
             lane.gates.writes.abandon();
+        }
+        // As late as can be, and for as long: nobody knows when an address was last given out, and
+        // the file may say less than it did then.
+        let before = ledger.sites.get(&lane.site);
+        let longest = before.and_then(|record| record.answer_ttl_s);
+        let lease = snapshot.zones.leases().find(&lane.site, lane.epoch);
+        if let (Some(longest), Some(lease)) = (longest.max(view.site.answer_ttl_s()), lease) {
+            lease.assume(longest, switchboard::sent().ms);
         }
     }
 }
@@ -58,10 +78,16 @@ pub(super) fn mark_stopped(lock: &StateLock, board: &Switchboard) {
         let lingers = given_up.is_some_and(|at| at + view.site.flip.linger > now);
         lingers || lane.gates.writes_in_flight() > 0
     };
-    if snapshot.sites().iter().any(may_be_at_work) {
-        return;
-    }
-    if let Err(error) = lock.mark_stopped() {
+    let now_ms = switchboard::now_ms();
+    let mut leases = snapshot.zones.leases().all(now_ms).into_iter();
+    let left = if snapshot.sites().iter().any(may_be_at_work) {
+        Left::Everything
+    } else if leases.any(|(_, until_ms)| until_ms > now_ms) {
+        Left::Answers
+    } else {
+        Left::Nothing
+    };
+    if let Err(error) = lock.mark_stopped(left) {
         tracing::debug!(%error, "the next start will take this daemon as killed");
     }
 }
@@ -162,5 +188,6 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         until: None,
         timeline: timeline.unwrap_or_default(),
         skipped: flip.skipped,
+        lease_until: None,
     }
 }

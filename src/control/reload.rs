@@ -163,7 +163,7 @@ impl Actor {
         let ready = self.ledger.ready_zones(&Ground {
             table: &table,
             before: Some(&before),
-            positions: &self.with_doubt(&positions),
+            standing: &self.standing(&positions),
             zones,
         });
         let ready = ready.map_err(NotTaken::Mistakes)?;
@@ -180,6 +180,9 @@ impl Actor {
         self.ledger.journal_zones(changed).map_err(journal_failed)?;
         let access = self.ledger.read_access(&self.table, &table, sites);
         access.map_err(journal_failed)?;
+        let sites = self.to_look_at(&table, diff);
+        let ttls = self.ledger.note_answer_ttls(&table, sites, false);
+        ttls.map_err(journal_failed)?;
         self.ledger.is_behind = false;
 
         self.cut_returning(diff);

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use crate::flip::{Flip, Scope};
 use crate::journal::{CutRecord, NewFlip, ZoneRecord};
-use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
+use crate::site::{Answers, During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
 use crate::switchboard::{Cut, Lane, Publication, Snapshot};
 use crate::table::Site;
+use crate::zone::AnswerLease;
 
 use super::emergency::about_to_be_cut;
 use super::status::{FlipStatus, PhaseEntry};
@@ -37,6 +38,12 @@ pub(super) struct Running {
     pub(super) publication: Option<Publication>,
     /// The outcome of its commit is not known: nobody is told of either side.
     pub(super) is_in_doubt: bool,
+    /// How the direct names of its sites answer.
+    pub(super) answers: Answers,
+    /// Lanes that it published held.
+    pub(super) held_new: Vec<Arc<Lane>>,
+    /// Until when it waits for answers that clients may still use.
+    pub(super) lease_until: Option<Timestamp>,
 }
 
 /// One site on the move.
@@ -53,6 +60,8 @@ pub(super) struct Moving {
     pub(super) had_waited: u64,
     /// The lane as it was closed.
     pub(super) closed: Option<Closed>,
+    /// What its direct names gave out in that lane's epoch; `None` when it has none.
+    pub(super) lease: Option<Arc<AnswerLease>>,
 }
 
 /// A lane as it was when it was closed.
@@ -131,8 +140,18 @@ impl Running {
             phase: self.flip.phase().into(),
             at: Timestamp::now(),
             after_ms,
+            lease_until: None,
         });
+        self.lease_until = None;
         after_ms
+    }
+
+    /// Notes until when this phase waits for answers that clients may still use.
+    pub(super) fn wait_for_lease(&mut self, until: Timestamp) {
+        self.lease_until = Some(until);
+        if let Some(entry) = self.timeline.last_mut() {
+            entry.lease_until = Some(until);
+        }
     }
 
     /// Shows it.
@@ -160,6 +179,7 @@ impl Running {
             until: self.until,
             timeline: self.timeline.clone(),
             skipped: self.journalled.skipped.clone(),
+            lease_until: self.lease_until,
         }
     }
 }

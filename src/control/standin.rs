@@ -178,6 +178,7 @@ fn begin(
         until: None,
         timeline: Vec::new(),
         skipped: request.skipped(),
+        lease_until: None,
     };
     status.flips.insert(0, Arc::new(flip));
     publish.send_replace(Arc::new(status));
@@ -198,6 +199,7 @@ async fn play(id: FlipId, publish: &watch::Sender<Arc<Status>>) {
             phase: phase.into(),
             at: jiff::Timestamp::now(),
             after_ms: 100,
+            lease_until: None,
         });
         if phase == "settled" {
             next.outcome = Some(Outcome::Settled);

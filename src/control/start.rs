@@ -16,6 +16,7 @@ use crate::table::{self, Diagnostic, Loader, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
 use super::actor::{Actor, Inbox};
+use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::evidence::ClosedLanes;
@@ -97,7 +98,7 @@ impl Control {
         let generation = first.generation;
         // After the journal: a key in an otherwise empty directory is no sign of a first start.
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
-        recover::mark_running(&lock, &board);
+        recover::mark_running(&lock, &board, &mut ledger);
 
         let (commands, obeyed) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);
@@ -229,7 +230,7 @@ fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, S
     let ready = ledger.ready_zones(&Ground {
         table,
         before: None,
-        positions: &positions,
+        standing: &Standing::at(positions.clone()),
         zones: None,
     });
     let ready = ready.map_err(StartError::Misfits)?;

@@ -193,6 +193,9 @@ pub struct FlipStatus {
     /// What it leaves out, as an emergency; empty when it is planned.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
+    /// Until when it waits for DNS answers that clients may still use; `None` when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
 }
 
 /// When a flip entered a phase.
@@ -204,4 +207,7 @@ pub struct PhaseEntry {
     pub at: Timestamp,
     /// How long the phase before took, in milliseconds.
     pub after_ms: u64,
+    /// Until when it waited in this phase for DNS answers that clients could still use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
 }

@@ -1,6 +1,5 @@
 //! The steps of a flip, as the actor does them: each carries out one action of the machine.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,9 @@ use tokio::time::Instant;
 
 use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
 use crate::journal::{CommitError, FlipEnd};
-use crate::site::{During, FlipId, Outcome, Position, Positions, SideName, Tunnels};
+use crate::site::{Answers, FlipId, Outcome, Position, Positions, SideName, Tunnels};
 use crate::switchboard::{Cut, Snapshot};
 use crate::table::{Diagnostic, Site};
-use crate::zone::{self, Zones};
 
 use super::actor::{Actor, Event};
 use super::emergency::{about_to_be_cut, lanes};
@@ -22,7 +20,7 @@ use super::running::{Closed, Moving, Prepared, Running};
 use super::{confirm, failpoint, rewrite};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Actor {
     pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
@@ -218,10 +216,16 @@ impl Actor {
             );
         }
         let before = self.board.current();
+        let mut standing = self.standing(&positions);
+        // The new side's address has nothing to be short for.
+        running
+            .moves
+            .iter()
+            .for_each(|moving| standing.forget(&moving.planned.site));
         let ready = self.ledger.ready_zones(&Ground {
             table: &self.table,
             before: Some(&before),
-            positions: &self.with_doubt(&positions),
+            standing: &standing,
             zones: Some(self.zones_of(running)),
         });
         let ready = ready.map_err(|mistakes| in_words(&mistakes))?;
@@ -236,15 +240,6 @@ impl Actor {
             snapshot: Arc::new(snapshot),
             zones: ready.changed,
         })
-    }
-
-    /// Lists the zones that a flip changes.
-    fn zones_of(&self, running: &Running) -> BTreeSet<&str> {
-        let sites = running.moves.iter();
-        sites
-            .filter_map(|moving| self.table.site(moving.planned.site.as_str()))
-            .flat_map(|site| zone::zones_of(&self.table, site))
-            .collect()
     }
 
     pub(super) fn journal_aborted(&mut self, id: FlipId) -> Result<(), String> {
@@ -262,89 +257,25 @@ impl Actor {
         self.ledger.read_again().map_err(|error| error.to_string())
     }
 
-    /// In doubt, the page: also for those who would have been held, and for names SERVFAIL.
-    fn show_doubt(&mut self, id: FlipId) {
-        let Some(running) = self.flips.get_mut(&id) else {
-            return;
-        };
-        running.is_in_doubt = true;
-        for moving in &running.moves {
-            moving.lane.gates.hold(During::Page);
-        }
-        let before = self.board.current();
-        let zones = self.flips.get(&id).map(|running| self.zones_of(running));
-        let zones = self.ledger.zones_in_doubt(&Ground {
-            table: &self.table,
-            before: Some(&before),
-            positions: &self.with_doubt(&Positions::default()),
-            zones,
-        });
-        if let Some(zones) = zones {
-            self.store(zones);
-        }
-        self.show();
-    }
-
-    /// Adds the sites whose active side is in doubt, as names see them: nowhere.
-    pub(super) fn with_doubt(&self, positions: &Positions) -> Positions {
-        let mut all = positions.clone();
-        let in_doubt = self.flips.values().filter(|running| running.is_in_doubt);
-        for moving in in_doubt.flat_map(|running| &running.moves) {
-            let nowhere = Position {
-                active: None,
-                epoch: moving.lane.epoch,
-            };
-            all.0.insert(moving.planned.site.clone(), nowhere);
-        }
-        all
-    }
-
-    /// Ends the doubt: the zones are those of the old side again.
-    fn end_doubt(&mut self, id: FlipId) {
-        let before = self.board.current();
-        let zones = self.flips.get(&id).map(|running| self.zones_of(running));
-        let ready = self.ledger.ready_zones(&Ground {
-            table: &self.table,
-            before: Some(&before),
-            positions: &self.with_doubt(&Positions::default()),
-            zones,
-        });
-        match ready {
-            Ok(ready) => {
-                if let Err(error) = self.ledger.journal_zones(ready.changed) {
-                    tracing::error!(%error, "the zones' serials could not be journalled");
-                }
-                self.store(ready.zones);
-            }
-            Err(mistakes) => {
-                tracing::error!("the zones stay in doubt: {}", in_words(&mistakes));
-            }
-        }
-    }
-
-    /// Publishes other zones over the same lanes.
-    fn store(&mut self, zones: Arc<Zones>) {
-        let current = self.board.current();
-        let table = Arc::clone(&self.table);
-        let nobody = Positions::default();
-        let next = Snapshot::follow(Some(&current), self.generation, table, &nobody, zones);
-        self.publish_snapshot(Arc::new(next));
-    }
-
     /// The store that moves the sites; it cannot fail.
     pub(super) fn publish(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
         let Prepared { snapshot, zones } = running.prepared.take()?;
+        let kept = running.hold_new_lanes(&snapshot);
         // All is held and has drained: whatever is forwarded from here on is too late.
         let counted: Vec<_> = running.moves.iter().map(Moving::forwarded).collect();
         self.publish_snapshot(snapshot);
         let running = self.flips.get_mut(&id)?;
         for (moving, forwarded) in running.moves.iter_mut().zip(counted) {
-            moving.lane.gates.close();
+            if kept.contains(&moving.lane.site) {
+                moving.lane.gates.close_in_front_of_held();
+            } else {
+                moving.lane.gates.close();
+            }
             let at = Timestamp::now();
             moving.closed = Some(Closed { at, forwarded });
         }
-        self.closed.keep(running);
+        running.answers = Answers::Usual;
         // Told again: the lanes that a worker looks at on the first call may not be closed yet.
         running.publication = Some(self.board.nudge());
         self.ledger.remember_zones(zones);
@@ -364,18 +295,14 @@ impl Actor {
         running.spawn_answer(&self.events, async move {
             let deadline = Instant::now() + TURN_WITHIN;
             let turned = board.all_at(publication, deadline).await;
-            Input::WorkersTurned(turned.map_err(|late| {
-                format!(
-                    "workers that did not turn within {TURN_WITHIN:?}: {}",
-                    late.join(", ")
-                )
-            }))
+            Input::WorkersTurned(turned.map_err(|late| not_turned(&late)))
         })
     }
 
     pub(super) fn confirm(&mut self, id: FlipId) -> Option<Input> {
         let (table, certs) = (Arc::clone(&self.table), Arc::clone(&self.certs));
         let running = self.flips.get_mut(&id)?;
+        self.closed.keep(running);
         let sites = running
             .moves
             .iter()
@@ -387,10 +314,7 @@ impl Actor {
     }
 
     pub(super) fn release(&mut self, id: FlipId) -> Option<Input> {
-        let running = self.flips.get_mut(&id)?;
-        if std::mem::take(&mut running.is_in_doubt) {
-            self.end_doubt(id);
-        }
+        self.restore_answers(id);
         let running = self.flips.get_mut(&id)?;
         for moving in &running.moves {
             moving.lane.gates.release();
@@ -457,7 +381,7 @@ impl Actor {
 
 impl Running {
     /// Runs something that takes time; its answer comes back as an event.
-    fn spawn_answer(
+    pub(super) fn spawn_answer(
         &mut self,
         events: &tokio::sync::mpsc::Sender<Event>,
         work: impl Future<Output = Input> + Send + 'static,
@@ -480,7 +404,14 @@ pub(super) fn targets(moves: &[Moving]) -> Vec<(Arc<Site>, SideName)> {
     moves.iter().map(target).collect()
 }
 
-fn in_words(mistakes: &[Diagnostic]) -> String {
+pub(super) fn not_turned(late: &[String]) -> String {
+    format!(
+        "workers that did not turn within {TURN_WITHIN:?}: {}",
+        late.join(", ")
+    )
+}
+
+pub(super) fn in_words(mistakes: &[Diagnostic]) -> String {
     mistakes
         .iter()
         .map(ToString::to_string)

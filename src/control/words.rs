@@ -70,6 +70,7 @@ mod tests {
             word: word.map(side),
             access: Access::Open,
             rewrite: None,
+            answer_ttl_s: None,
         }
     }
 

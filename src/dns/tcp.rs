@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::switchboard::{Switchboard, Turns};
+use crate::switchboard::{self, Switchboard, Turns};
 use crate::telemetry::dns::{DnsCounters, DnsDrop};
-use crate::zone::{Reply, Transport, Zones, answer};
+use crate::zone::{AnswerLease, Given, Reply, Transport, Zones, answer_noting};
 
 use super::counted_as;
 
@@ -84,6 +84,8 @@ struct Desk {
 struct Unsent {
     bytes: Vec<u8>,
     zones: Arc<Zones>,
+    /// What it may give out of direct names, with the TTL in seconds.
+    given: Vec<(Arc<AnswerLease>, u32)>,
 }
 
 /// Why a connection is closed by us.
@@ -250,33 +252,40 @@ impl Desk {
         self.turns.begin();
         let snapshot = self.board.load();
         let mut scratch = self.scratch.borrow_mut();
-        let result = self
-            .answers(&snapshot.zones, input, &mut scratch)
-            .and_then(|(used, len)| {
-                let sent = sent(stream.try_write(&scratch[..len]))?;
-                let unsent = (sent < len).then(|| Unsent {
-                    bytes: scratch[sent..len].into(),
-                    zones: Arc::clone(&snapshot.zones),
-                });
-                Ok((used, unsent))
+        let mut given = Given::default();
+        let answered = self.answers(&snapshot.zones, input, &mut scratch, &mut given);
+        let result = answered.and_then(|(used, len)| {
+            let sending = given.sending();
+            let written = stream.try_write(&scratch[..len]);
+            // Within the turn: who waits for its end finds all that was given out noted.
+            sending.sent(switchboard::sent);
+            let sent = sent(written)?;
+            let unsent = (sent < len).then(|| Unsent {
+                bytes: scratch[sent..len].into(),
+                zones: Arc::clone(&snapshot.zones),
+                given: sending.kept(),
             });
+            Ok((used, unsent))
+        });
         drop(snapshot);
         self.turns.end();
         result
     }
 
     /// Writes the answers, each behind its length; gives the bytes read and written.
-    fn answers(
+    fn answers<'z>(
         &self,
-        zones: &Zones,
+        zones: &'z Zones,
         input: &[u8],
         out: &mut [u8],
+        given: &mut Given<'z>,
     ) -> Result<(usize, usize), Close> {
         let (mut used, mut len) = (0, 0);
         while let (Some(query), 0..GATHER_BYTES) = (frame(&input[used..])?, len) {
             self.counters.request();
             used += 2 + query.len();
-            match answer(zones, query, Transport::Tcp, &mut out[len + 2..]) {
+            let room = &mut out[len + 2..];
+            match answer_noting(zones, query, Transport::Tcp, room, given) {
                 Reply::Send { len: bytes, rcode } => {
                     self.counters.response(rcode.number());
                     let length = u16::try_from(bytes).map_err(|_| Close::Done)?;
@@ -299,6 +308,11 @@ impl Desk {
             self.turns.begin();
             let same = Arc::ptr_eq(&self.board.load().zones, &unsent.zones);
             let written = same.then(|| stream.try_write(&unsent.bytes));
+            if same {
+                let now_ms = switchboard::sent().ms;
+                let given = unsent.given.iter();
+                given.for_each(|(lease, ttl_s)| lease.assume(*ttl_s, now_ms));
+            }
             self.turns.end();
             let sent = sent(written.ok_or(Close::Because(DnsDrop::Slow))?)?;
             unsent.bytes.drain(..sent);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::switchboard::{Switchboard, Turns};
+use crate::switchboard::{self, Switchboard, Turns};
 use crate::sys::{self, Batch};
 use crate::telemetry::dns::{DnsCounters, DnsDrop};
-use crate::zone::{Reply, Transport, Zones, answer};
+use crate::zone::{Given, Reply, Transport, Zones, answer_noting};
 
 use super::counted_as;
 
@@ -75,18 +75,29 @@ impl Worker {
     fn turn(&self, batch: &mut Batch, count: usize) {
         self.turns.begin();
         let snapshot = self.board.load();
+        let mut given = Given::default();
         for at in 0..count {
-            if let Some(len) = self.one(&snapshot.zones, batch, at) {
+            if let Some(len) = self.one(&snapshot.zones, batch, at, &mut given) {
                 batch.answer(at, len);
             }
         }
+        let sending = given.sending();
         let refused = batch.send(&self.socket, count);
+        // Within the turn: who waits for its end finds all that was given out noted.
+        sending.sent(switchboard::sent);
+        drop(sending);
         drop(snapshot);
         self.turns.end();
         (0..refused).for_each(|_| self.counters.dropped(DnsDrop::Send));
     }
 
-    fn one(&self, zones: &Zones, batch: &mut Batch, at: usize) -> Option<usize> {
+    fn one<'z>(
+        &self,
+        zones: &'z Zones,
+        batch: &mut Batch,
+        at: usize,
+        given: &mut Given<'z>,
+    ) -> Option<usize> {
         self.counters.request();
         let packet = batch.packet(at);
         let dropped = if packet.port == 0 {
@@ -94,7 +105,7 @@ impl Worker {
         } else if packet.cut {
             DnsDrop::TooLong
         } else {
-            match answer(zones, packet.bytes, Transport::Udp, packet.answer) {
+            match answer_noting(zones, packet.bytes, Transport::Udp, packet.answer, given) {
                 Reply::Send { len, rcode } => {
                     self.counters.response(rcode.number());
                     return Some(len);

@@ -36,7 +36,7 @@ mod walk;
 
 use std::time::Duration;
 
-use crate::site::{DrainThen, During, Outcome};
+use crate::site::{Answers, DrainThen, During, Outcome};
 
 pub use road::{Stretch, road};
 
@@ -74,6 +74,9 @@ pub struct Plan {
     pub drain_then: DrainThen,
     /// An emergency: the old side is dead, or is to be taken as dead.
     pub now: bool,
+    /// Direct names give out the old side's address until the new side's takes its place, so users
+    /// are let in to the new side only when that has run out.
+    pub keeps: bool,
 }
 
 impl Plan {
@@ -138,6 +141,10 @@ pub enum Input {
     IntentJournalled(Result<(), String>),
     /// The answer to [`Action::AwaitGuards`].
     GuardsOut(Result<(), String>),
+    /// The answer to [`Action::Answer`]: every answer from here on is such a one.
+    Answering(Result<(), String>),
+    /// The answer to [`Action::AwaitLease`].
+    LeaseOver(Result<(), String>),
     /// The answer to [`Action::RunHooks`].
     HooksDone(Hooks, Result<(), String>),
     /// The answer to [`Action::StopHooks`]: no process of a hook is left.
@@ -214,6 +221,12 @@ pub enum Action {
     JournalIntent,
     /// Refuse new guards and wait for running ones.
     AwaitGuards,
+    /// Have direct names answer in this way; [`Action::Release`] and [`Action::Publish`] bring the
+    /// usual back.
+    Answer(Answers),
+    /// Wait until no client may use any more what direct names gave out before they answered as
+    /// they do.
+    AwaitLease,
     /// Run these hooks, one after the other.
     RunHooks(Hooks),
     /// End the process group of the hook that runs, if one does.
@@ -232,13 +245,16 @@ pub enum Action {
     Commit,
     /// Append that the commit does not count, fsynced.
     JournalAborted,
-    /// Store the new snapshot and close the old lanes.
+    /// Store the new snapshot and close the old lanes; direct names answer with the new side. When
+    /// they gave out the old one until here ([`Plan::keeps`]), the new lanes are held.
     Publish,
     /// Wait until every worker has turned to the new snapshot and dropped its old pools.
     AwaitWorkers,
+    /// Let users in to new lanes that were published held.
+    LetIn,
     /// Ask each own listener what it serves.
     Confirm,
-    /// Open the old side's gates again.
+    /// Open the old side's gates again, and have its direct names answer as usual.
     Release,
     /// Write how it ended.
     JournalEnd(Ending),

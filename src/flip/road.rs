@@ -48,6 +48,8 @@ fn success(action: &Action) -> Option<Input> {
         Action::Preflight => Input::Preflight(Ok(())),
         Action::JournalIntent => Input::IntentJournalled(Ok(())),
         Action::AwaitGuards => Input::GuardsOut(Ok(())),
+        Action::Answer(_) => Input::Answering(Ok(())),
+        Action::AwaitLease => Input::LeaseOver(Ok(())),
         Action::RunHooks(hooks @ (Hooks::Before | Hooks::Sync)) => Input::HooksDone(*hooks, Ok(())),
         Action::StopHooks => Input::HooksStopped,
         Action::Hold(_) => Input::Held,
@@ -62,6 +64,7 @@ fn success(action: &Action) -> Option<Input> {
         Action::RunHooks(Hooks::After | Hooks::Restore)
         | Action::SetTimer(_)
         | Action::Cut(_)
+        | Action::LetIn
         | Action::Release
         | Action::Announce(_) => return None,
     })
@@ -87,6 +90,7 @@ mod tests {
                 drain_for: Duration::from_secs(30),
                 drain_then: DrainThen::Restore,
                 now,
+                keeps: false,
             });
             let phases: Vec<_> = road.iter().map(|stretch| stretch.phase).collect();
             assert_eq!(

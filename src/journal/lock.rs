@@ -13,6 +13,20 @@ const MARK: &str = "a journal was made in this directory\n";
 /// The file that is there while a daemon runs; one that is found was left by one that was killed.
 const RUNNING: &str = "running";
 
+/// What that file says while a daemon that has stopped has left no more than answers.
+const ANSWERS: &str = "stopped; DNS answers that it gave may still be used\n";
+
+/// What a daemon left behind when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing that anybody has to wait for.
+    Nothing,
+    /// DNS answers that clients may still use.
+    Answers,
+    /// It was killed: those, and requests in flight.
+    Everything,
+}
+
 /// The lock, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct StateLock {
@@ -107,24 +121,34 @@ impl StateLock {
         self.file.sync_all()
     }
 
-    /// Notes, durably, that a daemon runs; tells whether the last one was killed.
+    /// Notes, durably, that a daemon runs; tells what the last one left.
     ///
     /// # Errors
-    /// What the operating system said; then it is not known, and is to be taken as killed.
-    pub fn mark_running(&self) -> io::Result<bool> {
+    /// What the operating system said; then it is not known, and is to be taken as everything.
+    pub fn mark_running(&self) -> io::Result<Left> {
         let path = self.directory.join(RUNNING);
-        let was_killed = path.exists();
-        File::create(path)?;
+        let left = match fs::read(&path) {
+            Ok(text) if text == ANSWERS.as_bytes() => Left::Answers,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Left::Nothing,
+            Ok(_) | Err(_) => Left::Everything,
+        };
+        // Emptied durably as well: after a crash the words of the one before must not be found.
+        File::create(path)?.sync_all()?;
         File::open(&self.directory)?.sync_all()?;
-        Ok(was_killed)
+        Ok(left)
     }
 
-    /// Notes that it has stopped, with nothing left in flight.
+    /// Notes that it has stopped, and what it leaves.
     ///
     /// # Errors
     /// What the operating system said; then it will be taken as killed.
-    pub fn mark_stopped(&self) -> io::Result<()> {
-        fs::remove_file(self.directory.join(RUNNING))
+    pub fn mark_stopped(&self, left: Left) -> io::Result<()> {
+        let path = self.directory.join(RUNNING);
+        match left {
+            Left::Nothing => fs::remove_file(path),
+            Left::Answers => fs::write(path, ANSWERS),
+            Left::Everything => Ok(()),
+        }
     }
 
     fn is_marked(&self) -> io::Result<bool> {

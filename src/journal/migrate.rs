@@ -32,7 +32,10 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
     match version {
         2 => tx.execute_batch(ACCESS),
         3 => tx.execute_batch(EMERGENCIES),
-        4 => tx.execute_batch(EVIDENCE),
+        4 => {
+            tx.execute_batch(EVIDENCE)?;
+            tx.execute_batch(ANSWERS)
+        }
         _ => Ok(()),
     }
 }
@@ -66,7 +69,16 @@ const EVIDENCE: &str = "
 ALTER TABLE moves ADD COLUMN held INTEGER;
 ALTER TABLE moves ADD COLUMN closed_ms INTEGER;
 ALTER TABLE moves ADD COLUMN late INTEGER;
+ALTER TABLE moves ADD COLUMN late_answers INTEGER;
 CREATE INDEX moves_site ON moves (site, flip);
+";
+
+/// Version 4: what the direct names of a lane gave out, and for how long those of a site may be
+/// used.
+const ANSWERS: &str = "
+ALTER TABLE moves ADD COLUMN answers INTEGER;
+ALTER TABLE moves ADD COLUMN last_answer_ms INTEGER;
+ALTER TABLE sites ADD COLUMN answer_ttl_s INTEGER;
 ";
 
 #[cfg(test)]

@@ -38,10 +38,12 @@ use rusqlite::Connection;
 use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
-pub use lock::{LockError, StateLock};
+pub use lock::{Left, LockError, StateLock};
 pub use past::{FlipRecord, MoveRecord, Page};
 pub use read::{EmergencyRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
-pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
+pub use record::{
+    AnswersRecord, CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption,
+};
 pub use renew::{Renewed, SiteRenewal};
 
 /// How many of the last flips are read at a start.

@@ -5,8 +5,8 @@ use rusqlite::{Row, params};
 
 use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
 
-use super::read::{foreign, skipped, word};
-use super::{CutRecord, Journal};
+use super::read::{answers, foreign, skipped, word};
+use super::{AnswersRecord, CutRecord, Journal};
 
 /// A flip as the history shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,10 @@ pub struct MoveRecord {
     /// Requests that were forwarded on it after that, as far as was seen; anything but 0 is a
     /// mistake of this program.
     pub late: Option<u64>,
+    /// What its direct names gave out; `None`: it has none.
+    pub answers: Option<AnswersRecord>,
+    /// Answers that its direct names gave out too late, as far as was seen; the same mistake.
+    pub late_answers: Option<u64>,
 }
 
 /// Which flips of the history.
@@ -113,14 +117,21 @@ impl Journal {
         rows.next().transpose()
     }
 
-    /// Notes that requests were forwarded on a lane that was closed: all there were so far.
+    /// Notes that something reached the side of a lane that was closed: all the requests and DNS
+    /// answers there were so far.
     ///
     /// # Errors
     /// The disk's.
-    pub fn late(&mut self, id: FlipId, site: &SiteName, late: u64) -> rusqlite::Result<()> {
+    pub fn late(
+        &mut self,
+        id: FlipId,
+        site: &SiteName,
+        requests: u64,
+        answers: u64,
+    ) -> rusqlite::Result<()> {
         self.db.execute(
-            "UPDATE moves SET late = ?3 WHERE flip = ?1 AND site = ?2",
-            params![id.0, site.as_str(), late],
+            "UPDATE moves SET late = ?3, late_answers = ?4 WHERE flip = ?1 AND site = ?2",
+            params![id.0, site.as_str(), requests, answers],
         )?;
         Ok(())
     }
@@ -151,7 +162,8 @@ impl Journal {
     pub(super) fn moves(&self, id: FlipId) -> rusqlite::Result<Vec<MoveRecord>> {
         let mut query = self.db.prepare(
             "SELECT site, from_side, to_side, from_epoch, epoch, forwarded, last_forwarded_ms,
-                    cut_reads, cut_writes, held, closed_ms, late
+                    cut_reads, cut_writes, held, closed_ms, late,
+                    answers, last_answer_ms, late_answers
              FROM moves WHERE flip = ?1 ORDER BY site",
         )?;
         let rows = query.query_map([id.0], |row| {
@@ -176,6 +188,8 @@ impl Journal {
                 held: row.get(9)?,
                 closed: time(row, 10)?,
                 late: row.get(11)?,
+                answers: answers(row, 12)?,
+                late_answers: row.get(14)?,
             })
         })?;
         rows.collect()

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::site::{Access, Epoch, FlipId, Move, SideName, SiteName, Skipped};
 
-use super::{CutRecord, Journal, LaneRecord};
+use super::{AnswersRecord, CutRecord, Journal, LaneRecord};
 
 /// What is journalled of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub struct SiteRecord {
     pub access: Access,
     /// A rewrite of the file that is still to be made: the word to lose, and the one to get.
     pub rewrite: Option<(SideName, SideName)>,
+    /// The longest TTL that its direct names may have answered with, in seconds; `None` = they
+    /// never answered.
+    pub answer_ttl_s: Option<u32>,
 }
 
 /// What is journalled of a zone.
@@ -168,7 +171,8 @@ impl Journal {
         let mut query = self.db.prepare(
             "SELECT f.id, f.skipped, f.reason, m.site, m.from_side, m.from_epoch,
                     coalesce(m.forwarded, 0), coalesce(m.last_forwarded_ms, 0),
-                    coalesce(m.cut_reads, 0), coalesce(m.cut_writes, 0)
+                    coalesce(m.cut_reads, 0), coalesce(m.cut_writes, 0),
+                    m.answers, m.last_answer_ms
              FROM sites s
              JOIN moves m ON m.site = s.name AND m.epoch = s.epoch
              JOIN flips f ON f.id = m.flip
@@ -186,6 +190,7 @@ impl Journal {
                     site: SiteName::new(&row.get::<_, String>(3)?),
                     forwarded: row.get(6)?,
                     last_forwarded_ms: row.get(7)?,
+                    answers: answers(row, 10)?,
                     cut: Some(CutRecord {
                         reads: row.get(8)?,
                         writes: row.get(9)?,
@@ -201,7 +206,8 @@ impl Journal {
 }
 
 /// Every column of a site that is read, for [`site`].
-const SITES: &str = "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to FROM sites";
+const SITES: &str = "SELECT name, active, epoch, word, access, rewrite_from, rewrite_to,
+                            answer_ttl_s FROM sites";
 
 fn site(row: &Row<'_>) -> rusqlite::Result<(SiteName, SiteRecord)> {
     let record = SiteRecord {
@@ -210,6 +216,7 @@ fn site(row: &Row<'_>) -> rusqlite::Result<(SiteName, SiteRecord)> {
         word: side(row, 3)?,
         access: word(row, 4)?,
         rewrite: side(row, 5)?.zip(side(row, 6)?),
+        answer_ttl_s: row.get(7)?,
     };
     Ok((SiteName::new(&row.get::<_, String>(0)?), record))
 }
@@ -218,6 +225,14 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
     Ok(row
         .get::<_, Option<String>>(at)?
         .map(|side| SideName::new(&side)))
+}
+
+/// Reads a count of answers and, in the next column, the time of the last.
+pub(super) fn answers(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<AnswersRecord>> {
+    let count: Option<u64> = row.get(at)?;
+    let last_ms: Option<u64> = row.get(at + 1)?;
+    let both = count.zip(last_ms);
+    Ok(both.map(|(count, last_ms)| AnswersRecord { count, last_ms }))
 }
 
 pub(super) fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {

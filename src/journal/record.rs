@@ -47,6 +47,8 @@ pub struct LaneRecord {
     pub forwarded: u64,
     /// When the last of them did; milliseconds since the Unix epoch, 0 = never.
     pub last_forwarded_ms: u64,
+    /// Addresses that its direct names gave out; `None` when it has none.
+    pub answers: Option<AnswersRecord>,
     /// What was cut of what was in flight.
     pub cut: Option<CutRecord>,
     /// How many requests were on hold meanwhile.
@@ -55,6 +57,15 @@ pub struct LaneRecord {
     pub closed: Option<Timestamp>,
     /// Requests that were forwarded after that; `None`: it was not closed.
     pub late: Option<u64>,
+}
+
+/// DNS answers of a lane that gave out an address of its side, since the daemon began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswersRecord {
+    /// How many.
+    pub count: u64,
+    /// When the last was sent; milliseconds since the Unix epoch, 0 = never.
+    pub last_ms: u64,
 }
 
 /// Exchanges that were cut.

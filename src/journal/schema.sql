@@ -9,7 +9,8 @@ CREATE TABLE sites (
     word         TEXT,                      -- `active` as last read; NULL = left out
     access       TEXT NOT NULL,             -- `access` as last read
     rewrite_from TEXT,                      -- the word that the file still has to lose ...
-    rewrite_to   TEXT                       -- ... for this one; NULL = nothing is pending
+    rewrite_to   TEXT,                      -- ... for this one; NULL = nothing is pending
+    answer_ttl_s INTEGER                    -- the longest that a direct name may have answered with
 ) STRICT;
 
 -- Every flip attempt. state: intent, committed, aborted, or how it ended.
@@ -25,7 +26,7 @@ CREATE TABLE flips (
     ended_ms INTEGER,
     message  TEXT,
     timeline TEXT,                          -- JSON, as `status -o json` shows it
-    skipped  TEXT                           -- by an emergency: drain, sync, checks; NULL: planned
+    skipped  TEXT                           -- by an emergency: drain, sync, checks, lease; NULL: planned
 ) STRICT;
 
 CREATE TABLE moves (
@@ -42,6 +43,9 @@ CREATE TABLE moves (
     held              INTEGER,              -- requests that were on hold meanwhile
     closed_ms         INTEGER,              -- when the lane that it left was closed; NULL: it was not
     late              INTEGER,              -- requests forwarded on it after that: a mistake if not 0
+    answers           INTEGER,              -- that gave out an address of the side it left
+    last_answer_ms    INTEGER,              -- 0: never; NULL: no direct names, or not looked
+    late_answers      INTEGER,              -- such answers after the flip: a mistake if not 0
     PRIMARY KEY (flip, site)
 ) STRICT;
 

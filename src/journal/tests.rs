@@ -7,8 +7,8 @@ use crate::site::{
 };
 
 use super::{
-    CutRecord, EmergencyRecord, FlipEnd, Journal, LaneRecord, NewFlip, OpenError, SiteAdoption,
-    StateLock, ZoneRecord,
+    AnswersRecord, CutRecord, EmergencyRecord, FlipEnd, Journal, LaneRecord, NewFlip, OpenError,
+    SiteAdoption, StateLock, ZoneRecord,
 };
 
 fn ispot() -> SiteName {
@@ -129,6 +129,10 @@ fn an_emergency_is_shown_until_the_site_moves_again_as_planned() {
         site: ispot(),
         forwarded: 7,
         last_forwarded_ms: 9,
+        answers: Some(AnswersRecord {
+            count: 3,
+            last_ms: 8,
+        }),
         cut,
         held: 0,
         closed: None,
@@ -174,6 +178,7 @@ fn the_history_says_who_why_and_how_it_ended() {
             site: ispot(),
             forwarded: 7,
             last_forwarded_ms: 9,
+            answers: None,
             cut: None,
             held: 0,
             closed: None,

@@ -197,6 +197,21 @@ impl Journal {
         Ok(())
     }
 
+    /// Remembers how long answers of direct names may be used, before any is given.
+    ///
+    /// # Errors
+    /// The disk's, and then nothing was written.
+    pub fn answer_ttls(&mut self, sites: &[(SiteName, Option<u32>)]) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        for (site, ttl_s) in sites {
+            tx.execute(
+                "UPDATE sites SET answer_ttl_s = ?2 WHERE name = ?1",
+                params![site.as_str(), ttl_s],
+            )?;
+        }
+        tx.commit()
+    }
+
     /// Writes the serials of zones that are about to be published.
     ///
     /// # Errors
@@ -296,7 +311,8 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
     for lane in lanes {
         tx.execute(
             "UPDATE moves SET forwarded = ?3, last_forwarded_ms = ?4,
-                 cut_reads = ?5, cut_writes = ?6, held = ?7, closed_ms = ?8, late = ?9
+                 cut_reads = ?5, cut_writes = ?6, held = ?7, closed_ms = ?8, late = ?9,
+                 answers = ?10, last_answer_ms = ?11
              WHERE flip = ?1 AND site = ?2",
             params![
                 id.0,
@@ -307,7 +323,9 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
                 lane.cut.map(|cut| cut.writes),
                 lane.held,
                 lane.closed.map(Timestamp::as_millisecond),
-                lane.late
+                lane.late,
+                lane.answers.map(|answers| answers.count),
+                lane.answers.map(|answers| answers.last_ms)
             ],
         )?;
     }

@@ -208,6 +208,14 @@ impl Gates {
         });
     }
 
+    /// Closes all gates for ever: those in line wait on, at the held gates of the lane that took
+    /// over.
+    pub fn close_in_front_of_held(&self) {
+        for gate in self.all() {
+            gate.close();
+        }
+    }
+
     /// Lets in what `access` allows, from this instant.
     pub fn set_access(&self, access: Access) {
         // The reads first: who finds the writes shut, and nothing else, may count on that.

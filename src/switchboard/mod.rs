@@ -13,6 +13,7 @@
 //! every snapshot; a worker that confirmed a publication holds nothing older. A crash leaves
 //! nothing behind. Tests: `gate_loom`, `load` and `flips` in `tests/it`.
 
+mod clock;
 mod crew;
 mod gate;
 mod invite;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
+pub use clock::{now_ms, sent};
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
+use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Tunnels};
 
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
@@ -124,6 +124,13 @@ impl Site {
     /// Looks up a side by name.
     pub fn side(&self, name: &SideName) -> Option<&Side> {
         self.sides.iter().find(|side| side.name == *name)
+    }
+
+    /// Tells the longest TTL of its direct names, in seconds; `None` when it has none.
+    pub fn answer_ttl_s(&self) -> Option<u32> {
+        let ttls = self.names.iter().map(|name| name.ttl.as_secs());
+        ttls.max()
+            .map(|ttl_s| u32::try_from(ttl_s).unwrap_or(u32::MAX))
     }
 
     /// Finds the rule that a path lies under, by position in `paths`: that of the longest prefix;
@@ -274,6 +281,8 @@ pub struct FlipPolicy {
     pub linger: Duration,
     /// What becomes of WebSockets and other tunnels.
     pub websockets: Tunnels,
+    /// What direct names answer while users are held.
+    pub on_hold: OnHold,
 }
 
 /// `preflight:` what must be true of a side before it takes over.

@@ -62,6 +62,8 @@ pub const DNS_DROPPED_TOTAL: &str = "pointsman_dns_dropped_total";
 pub const DNS_TCP_CONNECTIONS: &str = "pointsman_dns_tcp_connections";
 /// The serial that is published; label `zone`.
 pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
+/// Until nobody may use an address that direct names gave out; label `site`.
+pub const DNS_ANSWER_LEASE_EXPIRY_SECONDS: &str = "pointsman_dns_answer_lease_expiry_seconds";
 
 /// Always 1; label `version`.
 pub const BUILD_INFO: &str = "pointsman_build_info";

@@ -2,6 +2,7 @@
 
 use super::Zones;
 use super::compiled::{Found, Node, Zone};
+use super::lease::Given;
 use super::message::{Full, Message, Section, bare};
 use super::name::Sought;
 use super::query::{Query, Rcode, UDP_PAYLOAD_MAX, UDP_PAYLOAD_MIN, Unanswerable};
@@ -50,8 +51,22 @@ pub enum Dropped {
 /// Answers one packet into `out`.
 ///
 /// Whatever the packet is, this neither panics nor allocates, and writes at most the bytes that
-/// the transport, the client and `out` allow.
+/// the transport, the client and `out` allow. What it gives out of direct names is not noted: who
+/// sends it to a client calls [`answer_noting`].
 pub fn answer(zones: &Zones, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
+    answer_noting(zones, packet, transport, out, &mut Given::default())
+}
+
+/// Answers as [`answer`] does, and adds to `given` what it gives out of direct names.
+///
+/// The notes may take memory, when one batch of answers gives out addresses of several sites.
+pub fn answer_noting<'z>(
+    zones: &'z Zones,
+    packet: &[u8],
+    transport: Transport,
+    out: &mut [u8],
+    given: &mut Given<'z>,
+) -> Reply {
     let query = match Query::parse(packet) {
         Ok(query) => query,
         Err(Unanswerable::Short) => return Reply::Drop(Dropped::Short),
@@ -66,7 +81,8 @@ pub fn answer(zones: &Zones, packet: &[u8], transport: Transport, out: &mut [u8]
     let Some(mut message) = Message::begin(&query, size_limit(&query, transport), out) else {
         return Reply::Drop(Dropped::NoRoom);
     };
-    let rcode = refusal(&query).map_or_else(|| resolve(zones, &query, &mut message), Ok);
+    let resolve = || resolve(zones, &query, &mut message, given);
+    let rcode = refusal(&query).map_or_else(resolve, Ok);
     let rcode = rcode.unwrap_or_else(|Full| {
         message.truncate();
         Rcode::NoError
@@ -145,7 +161,12 @@ impl<'z> Chain<'z> {
     }
 }
 
-fn resolve(zones: &Zones, query: &Query<'_>, message: &mut Message<'_>) -> Result<Rcode, Full> {
+fn resolve<'z>(
+    zones: &'z Zones,
+    query: &Query<'_>,
+    message: &mut Message<'_>,
+    given: &mut Given<'z>,
+) -> Result<Rcode, Full> {
     let Some(zone) = zones.of(&query.name, query.rtype) else {
         return Ok(Rcode::Refused);
     };
@@ -158,7 +179,7 @@ fn resolve(zones: &Zones, query: &Query<'_>, message: &mut Message<'_>) -> Resul
         if !zone.covers(name) {
             return Ok(Rcode::NoError);
         }
-        match step(zone, name, query.rtype, &chain, message)? {
+        match step(zone, (name, query.rtype), &chain, message, given)? {
             Step::Done(rcode) => return Ok(rcode),
             Step::Alias(node, next) => {
                 chain.add(node);
@@ -170,15 +191,15 @@ fn resolve(zones: &Zones, query: &Query<'_>, message: &mut Message<'_>) -> Resul
 
 fn step<'z>(
     zone: &'z Zone,
-    name: &Sought,
-    rtype: Type,
+    (name, rtype): (&Sought, Type),
     chain: &Chain<'_>,
     message: &mut Message<'_>,
+    given: &mut Given<'z>,
 ) -> Result<Step<'z>, Full> {
     match zone.find(name) {
         // RFC 4035 §3.1.4.1: the parent answers for the DS of a delegation.
-        Found::Name(node) if node.is_cut && rtype != Type::DS => refer(zone, node, message),
-        Found::Hidden(node) if node.is_cut => refer(zone, node, message),
+        Found::Name(node) if node.is_cut && rtype != Type::DS => refer(zone, node, message, given),
+        Found::Hidden(node) if node.is_cut => refer(zone, node, message, given),
         Found::Name(node) | Found::Wildcard(node) => {
             if node.doubt {
                 message.clear();
@@ -186,7 +207,11 @@ fn step<'z>(
                 return Ok(Step::Done(Rcode::ServFail));
             }
             match held(node, rtype) {
-                Some(set) => positive(name, set, message),
+                Some(set) => {
+                    message.set(Section::Answer, name.wire(), set)?;
+                    note(node, set, given);
+                    Ok(Step::Done(Rcode::NoError))
+                }
                 None => alias(zone, node, name, chain, message),
             }
         }
@@ -205,14 +230,11 @@ fn held(node: &Node, rtype: Type) -> Option<&RecordSet> {
     }
 }
 
-/// Answers with a set; its owner is the name asked, also where a wildcard stands for it.
-fn positive<'z>(
-    name: &Sought,
-    set: &RecordSet,
-    message: &mut Message<'_>,
-) -> Result<Step<'z>, Full> {
-    message.set(Section::Answer, name.wire(), set)?;
-    Ok(Step::Done(Rcode::NoError))
+/// Notes that a set was written, when it is one that a flip changes.
+fn note<'z>(node: &'z Node, set: &RecordSet, given: &mut Given<'z>) {
+    if let Some(lease) = node.lease(set) {
+        given.note(lease, set.ttl);
+    }
 }
 
 /// Follows a CNAME (RFC 1034 §4.3.2, step 3a); without one there is no such data.
@@ -280,7 +302,12 @@ fn redirect<'z>(
 }
 
 /// Refers to the servers of a delegation (RFC 1034 §4.3.2, step 3b), with their glue.
-fn refer<'z>(zone: &Zone, node: &Node, message: &mut Message<'_>) -> Result<Step<'z>, Full> {
+fn refer<'z>(
+    zone: &'z Zone,
+    node: &Node,
+    message: &mut Message<'_>,
+    given: &mut Given<'z>,
+) -> Result<Step<'z>, Full> {
     let done = Ok(Step::Done(Rcode::NoError));
     // The authority is that of the first name; an alias before this was answered with it.
     message.authoritative(message.has_answer());
@@ -305,7 +332,9 @@ fn refer<'z>(zone: &Zone, node: &Node, message: &mut Message<'_>) -> Result<Step
                 // RFC 9471 §3.1: without glue from below the cut the referral is of no use; that
                 // from beside it may be left out.
                 Err(full) if needed => return Err(full),
-                Err(Full) | Ok(()) => {}
+                Err(Full) => {}
+                // A resolver may go by glue too.
+                Ok(()) => note(glue, set, given),
             }
         }
     }

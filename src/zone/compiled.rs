@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::sync::Arc;
 
 use super::Serial;
 use super::contents::Contents;
+use super::lease::{AnswerLease, Leases};
 use super::name::{Name, Sought};
 use super::record::{RecordSet, Type, set_soa_serial, soa_number};
 
@@ -45,6 +47,8 @@ pub(super) struct Node {
     pub(super) labels: usize,
     pub(super) sets: Vec<RecordSet>,
     pub(super) doubt: bool,
+    /// Its addresses follow an active side.
+    pub(super) direct: Option<Direct>,
     /// It has an NS set and is not the apex (RFC 1034 §4.2.1).
     pub(super) is_cut: bool,
     /// The topmost delegation or DNAME above it, which answers in its place.
@@ -53,10 +57,23 @@ pub(super) struct Node {
     wildcard: Option<usize>,
 }
 
+/// Which of a name's sets follows an active side, and what is known of those given out.
+#[derive(Debug)]
+pub(super) struct Direct {
+    pub(super) rtype: Type,
+    pub(super) lease: Arc<AnswerLease>,
+}
+
 impl Node {
     /// Looks up one set.
     pub(super) fn set(&self, rtype: Type) -> Option<&RecordSet> {
         self.sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// Looks up the lease of one of its sets; `None` for what no flip changes.
+    pub(super) fn lease(&self, set: &RecordSet) -> Option<&Arc<AnswerLease>> {
+        let direct = self.direct.as_ref()?;
+        (direct.rtype == set.rtype).then_some(&direct.lease)
     }
 }
 
@@ -75,7 +92,12 @@ pub(super) enum Found<'a> {
 
 impl Zone {
     /// Compiles contents with a serial.
-    pub(super) fn compile(contents: &Contents, serial: Serial, keyed: Keyed) -> Self {
+    pub(super) fn compile(
+        contents: &Contents,
+        serial: Serial,
+        keyed: Keyed,
+        leases: &Leases,
+    ) -> Self {
         let apex_labels = contents.apex.labels();
         let mut zone = Self {
             labels: apex_labels,
@@ -94,6 +116,10 @@ impl Zone {
             let node = &mut zone.nodes[at];
             node.sets = held.sets.clone();
             node.doubt = held.doubt;
+            node.direct = held.direct.as_ref().map(|direct| Direct {
+                rtype: direct.rtype,
+                lease: leases.of(&direct.site, direct.epoch),
+            });
         }
         zone.put_serial(serial);
         zone.link();
@@ -113,6 +139,7 @@ impl Zone {
             labels,
             sets: Vec::new(),
             doubt: false,
+            direct: None,
             is_cut: false,
             hidden_by: None,
             wildcard: None,

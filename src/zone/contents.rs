@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::site::{Position, Positions, SiteName};
+use crate::site::{Answers, Epoch, Position, Positions, SiteName};
 use crate::table::{Diagnostic, FollowingName, Site, Table, ZoneTable};
 
 use super::Serial;
@@ -14,6 +14,9 @@ use super::record::{RecordSet, Type};
 
 /// TTL of hosts, name servers and SOA, in seconds: their answers never change at a flip.
 const STABLE_TTL: u32 = 300;
+
+/// TTL of direct names around a flip, in seconds: the least that is kept at all (RFC 2181 §8).
+const SHORT_TTL: u32 = 1;
 
 /// TTL of `_flip`, in seconds: it is asked to see a flip that was just made.
 const FLIP_TTL: u32 = 1;
@@ -36,6 +39,34 @@ pub(super) struct Held {
     pub(super) sets: Vec<RecordSet>,
     /// The active side is in doubt, so the answer is SERVFAIL.
     pub(super) doubt: bool,
+    /// Its address follows an active side. That is no part of what it answers.
+    pub(super) direct: Option<DirectName>,
+}
+
+/// Whose address a name gives out.
+#[derive(Clone, Debug)]
+pub(super) struct DirectName {
+    pub(super) rtype: Type,
+    pub(super) site: SiteName,
+    pub(super) epoch: Epoch,
+}
+
+/// What zones are to say of a site.
+#[derive(Clone, Debug, Default)]
+pub struct Says {
+    /// Where it is; without a position, and without an active side, its direct names are in doubt.
+    pub position: Option<Position>,
+    /// How its direct names answer, unless they are in doubt.
+    pub answers: Answers,
+}
+
+impl From<Option<Position>> for Says {
+    fn from(position: Option<Position>) -> Self {
+        Self {
+            position,
+            answers: Answers::Usual,
+        }
+    }
 }
 
 /// Gathers what each zone of a table holds at these positions; by zone name.
@@ -47,7 +78,7 @@ pub fn contents(
     positions: &Positions,
 ) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
     let zones: BTreeSet<&str> = table.dns.zones.keys().map(String::as_str).collect();
-    contents_of(table, &zones, |site| positions.of(site).cloned())
+    contents_of(table, &zones, |site| positions.of(site).cloned().into())
 }
 
 /// Gathers what some zones of a table hold.
@@ -57,7 +88,7 @@ pub fn contents(
 pub fn contents_of(
     table: &Table,
     zones: &BTreeSet<&str>,
-    position: impl Fn(&SiteName) -> Option<Position>,
+    says: impl Fn(&SiteName) -> Says,
 ) -> Result<BTreeMap<String, Contents>, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut drafts = BTreeMap::new();
@@ -79,7 +110,7 @@ pub fn contents_of(
             .iter()
             .any(|zone| zones.contains(zone))
         {
-            gathering.site(site, position(&site.name).as_ref());
+            gathering.site(site, &says(&site.name));
         }
     }
     gathering.finish()
@@ -155,16 +186,16 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn site(&mut self, site: &'a Site, position: Option<&Position>) {
+    fn site(&mut self, site: &'a Site, says: &Says) {
         for (index, host) in site.hosts.iter().enumerate() {
             let key = || format!("sites.{}.hosts[{index}]", site.name);
             self.claim_addresses(host, &self.table.dns.addresses, STABLE_TTL, key);
         }
         for following in &site.names {
-            self.following(site, following, position);
+            self.following(site, following, says);
         }
         for zone in zones_of(self.table, site) {
-            self.flip_name(site, zone, position);
+            self.flip_name(site, zone, says.position.as_ref());
         }
     }
 
@@ -198,19 +229,24 @@ impl<'a> Gathering<'a> {
         &mut self,
         site: &'a Site,
         following: &FollowingName,
-        position: Option<&Position>,
+        says: &Says,
     ) -> Option<String> {
         let key = || format!("sites.{}.names.{}", site.name, following.owner);
-        let ttl = u32::try_from(following.ttl.as_secs())
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let usual = u32::try_from(following.ttl.as_secs()).unwrap_or(u32::MAX);
+        let ttl = match says.answers {
+            Answers::Usual => usual.max(SHORT_TTL),
+            Answers::Short | Answers::Withheld => SHORT_TTL,
+        };
+        let position = says.position.as_ref();
         let active = position
             .and_then(|position| position.active.as_ref())
             .and_then(|side| site.side(side))
             .and_then(|side| side.names.get(&following.from));
         let zone = match active {
-            Some(address) => self.claim_addresses(&following.owner, &[*address], ttl, key)?,
-            None => self.zone_of(&following.owner)?,
+            Some(address) if says.answers != Answers::Withheld => {
+                self.claim_addresses(&following.owner, &[*address], ttl, key)?
+            }
+            Some(_) | None => self.zone_of(&following.owner)?,
         };
         let owner = self.name(&following.owner, key)?;
         let draft = self.drafts.get_mut(&zone)?;
@@ -220,8 +256,17 @@ impl<'a> Gathering<'a> {
                 draft.reserve(&owner, address_type(address), key);
             }
         }
-        if active.is_none() {
-            draft.doubt(&owner);
+        match (active, position) {
+            (Some(_), _) if says.answers == Answers::Withheld => draft.withhold(&owner),
+            (Some(address), Some(position)) => {
+                let direct = DirectName {
+                    rtype: address_type(address),
+                    site: site.name.clone(),
+                    epoch: position.epoch,
+                };
+                draft.follows(&owner, direct);
+            }
+            (Some(_) | None, _) => draft.doubt(&owner),
         }
         Some(zone)
     }

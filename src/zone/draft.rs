@@ -1,16 +1,18 @@
 //! One zone while it is put together: claims of the table, then the records of its file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::table::{Diagnostic, LoadedFile, ZoneTable};
 
 use super::Serial;
-use super::contents::{Contents, Held, address_type, has_default_ns, rdata, unplaced, zone_key};
+use super::contents::{
+    Contents, DirectName, Held, address_type, has_default_ns, rdata, unplaced, zone_key,
+};
 use super::digest::digest;
 use super::master::{self, Mistake, Placed};
 use super::name::Name;
-use super::record::{RecordSet, Type, set_soa_serial, soa_number};
+use super::record::{RecordSet, Type, lower_soa_minimum, set_soa_serial, soa_number};
 
 /// How often a secondary asks for the serial, in seconds; NOTIFY comes before (RFC 1035 §3.3.13).
 const REFRESH: u32 = 300;
@@ -20,6 +22,8 @@ const RETRY: u32 = 60;
 const EXPIRE: u32 = 1_209_600;
 /// How long "no such name" may be kept, in seconds (RFC 2308 §4): a site added is soon seen.
 const MINIMUM: u32 = 60;
+/// The same while an address is withheld, which soon is not any more.
+const MINIMUM_WITHHELD: u32 = 1;
 
 /// What the table says of a record it claims.
 pub(super) struct Claim<K> {
@@ -37,6 +41,8 @@ pub(super) struct Draft<'a> {
     /// What the zone file says.
     placed: Vec<Placed>,
     names: BTreeMap<Name, Held>,
+    /// Names that have an address and do not give it out.
+    withheld: BTreeSet<Name>,
     /// What only the table may say, and the key that says it.
     claims: BTreeMap<(Name, Type), String>,
     mistakes: Vec<Diagnostic>,
@@ -62,6 +68,7 @@ impl<'a> Draft<'a> {
             apex,
             placed,
             names: BTreeMap::new(),
+            withheld: BTreeSet::new(),
             claims: BTreeMap::new(),
             mistakes: Vec::new(),
         })
@@ -96,6 +103,17 @@ impl<'a> Draft<'a> {
         self.names.entry(owner.clone()).or_default().doubt = true;
     }
 
+    /// Notes whose address a name gives out.
+    pub(super) fn follows(&mut self, owner: &Name, direct: DirectName) {
+        self.names.entry(owner.clone()).or_default().direct = Some(direct);
+    }
+
+    /// Makes a name answer that it has no address: it is there, and holds none (RFC 2308 §2.2).
+    pub(super) fn withhold(&mut self, owner: &Name) {
+        self.names.entry(owner.clone()).or_default();
+        self.withheld.insert(owner.clone());
+    }
+
     /// Puts the zone's own records in, and gives the contents.
     ///
     /// # Errors
@@ -113,6 +131,7 @@ impl<'a> Draft<'a> {
         }
         self.name_servers(addresses, ttl);
         self.start_of_authority(ttl);
+        self.shorten_negatives();
         self.check_hidden();
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
@@ -185,7 +204,9 @@ impl<'a> Draft<'a> {
         for server in self.servers() {
             // RFC 2181 §10.3 forbids an alias here; nothing may be put beside it either.
             let answered = [Type::A, Type::AAAA, Type::CNAME];
-            if server.is_within(&apex) && !self.types(&server).any(|held| answered.contains(&held))
+            if server.is_within(&apex)
+                && !self.withheld.contains(&server)
+                && !self.types(&server).any(|held| answered.contains(&held))
             {
                 for address in addresses {
                     self.add(&server, address_type(address), ttl, rdata(address));
@@ -210,6 +231,19 @@ impl<'a> Draft<'a> {
             rdata.extend(number.to_be_bytes());
         }
         self.add(&apex, Type::SOA, ttl, rdata.into());
+    }
+
+    /// Lets "no such data" be kept for a moment only, while an address is withheld.
+    fn shorten_negatives(&mut self) {
+        let apex = self.names.get_mut(&self.apex);
+        let sets = apex.into_iter().flat_map(|held| &mut held.sets);
+        for soa in sets.filter(|set| set.rtype == Type::SOA) {
+            if !self.withheld.is_empty() {
+                for rdata in &mut soa.rdatas {
+                    lower_soa_minimum(rdata, MINIMUM_WITHHELD);
+                }
+            }
+        }
     }
 
     /// Lists the apex's name servers.

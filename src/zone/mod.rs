@@ -1,7 +1,8 @@
 //! Compiled zones: what DNS answers, made ready when a snapshot is built.
 //!
 //! For: gathering what a zone holds, giving it a digest so that its serial grows only when an
-//! answer changed, compiling it, and answering packets from it. Not for: sockets (`dns`), choosing
+//! answer changed, compiling it, answering packets from it, and knowing until when the addresses
+//! that direct names gave out may be used. Not for: sockets (`dns`), choosing
 //! serials (`control` keeps them in the journal), and zone transfers.
 //!
 //! ```text
@@ -26,6 +27,7 @@ mod compiled;
 mod contents;
 mod digest;
 mod draft;
+mod lease;
 mod master;
 mod message;
 mod name;
@@ -36,9 +38,10 @@ mod serial;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use answer::{Dropped, Reply, Transport, answer};
+pub use answer::{Dropped, Reply, Transport, answer, answer_noting};
 use compiled::{ByName, Keyed, Zone};
-pub use contents::{Contents, contents, contents_of, flip_names, touched, zones_of};
+pub use contents::{Contents, Says, contents, contents_of, flip_names, touched, zones_of};
+pub use lease::{AnswerLease, GRACE_MS, Given, Leases, Sending, Sent};
 use name::Sought;
 pub use query::{Rcode, UDP_PAYLOAD_MAX};
 use record::Type;
@@ -51,6 +54,7 @@ pub struct Zones {
     zones: ByName<Arc<Zone>>,
     /// Labels of the zone name that has most of them.
     deepest: usize,
+    leases: Arc<Leases>,
 }
 
 impl Zones {
@@ -62,8 +66,31 @@ impl Zones {
         serials: &BTreeMap<String, Serial>,
         hash_key: u64,
     ) -> Self {
-        let zones = ByName::with_capacity_and_hasher(contents.len(), Keyed(hash_key));
-        Self { zones, deepest: 0 }.with(contents, serials)
+        Self::keyed(Keyed(hash_key), Arc::default()).with(contents, serials)
+    }
+
+    /// Compiles contents in the place of all that these zones have; what their direct names gave
+    /// out is not forgotten.
+    #[must_use]
+    pub fn anew(
+        &self,
+        contents: &BTreeMap<String, Contents>,
+        serials: &BTreeMap<String, Serial>,
+    ) -> Self {
+        Self::keyed(*self.zones.hasher(), Arc::clone(&self.leases)).with(contents, serials)
+    }
+
+    fn keyed(keyed: Keyed, leases: Arc<Leases>) -> Self {
+        Self {
+            zones: ByName::with_hasher(keyed),
+            deepest: 0,
+            leases,
+        }
+    }
+
+    /// Shares what is known of the answers that direct names gave out.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     /// Compiles contents in the place of what these zones have of the same names.
@@ -77,7 +104,7 @@ impl Zones {
         for (name, contents) in contents {
             let serial = serials.get(name).copied();
             let serial = serial.unwrap_or_else(|| Serial::first(0, contents.file_serial));
-            let zone = Zone::compile(contents, serial, keyed);
+            let zone = Zone::compile(contents, serial, keyed, &self.leases);
             self.deepest = self.deepest.max(zone.labels());
             self.zones.insert(contents.apex.folded(), Arc::new(zone));
         }

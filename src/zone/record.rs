@@ -78,6 +78,15 @@ pub(super) fn soa_number(rdata: &[u8], which: usize) -> u32 {
         .map_or(0, u32::from_be_bytes)
 }
 
+/// Lowers the minimum in an SOA's RDATA, unless it is as low.
+pub(super) fn lower_soa_minimum(rdata: &mut [u8], most: u32) {
+    let minimum = soa_number(rdata, 4).min(most);
+    let at = rdata.len().saturating_sub(4);
+    if rdata.len() >= SOA_NUMBERS_BYTES {
+        rdata[at..].copy_from_slice(&minimum.to_be_bytes());
+    }
+}
+
 /// Writes the serial into an SOA's RDATA.
 pub(super) fn set_soa_serial(rdata: &mut [u8], serial: u32) {
     let at = rdata.len().saturating_sub(SOA_NUMBERS_BYTES);

@@ -258,7 +258,7 @@ fn two_sites_of_one_zone_may_be_in_doubt_at_once() {
     ispot.let_go();
     until_phases(&place, &["draining", "unknown"]);
     assert!(dig(&place, "db").contains("SERVFAIL"));
-    assert!(dig(&place, "quizdb").contains("127.0.1.21"), "it drains");
+    assert!(dig(&place, "quizdb").contains("NOERROR"), "it drains");
     megalab.let_go();
     until_phases(&place, &["unknown", "unknown"]);
     for name in ["db", "quizdb"] {

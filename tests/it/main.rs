@@ -28,6 +28,7 @@ mod house;
 mod increment;
 mod invite;
 mod kills;
+mod lease;
 mod linger;
 mod load;
 mod lost_journal;

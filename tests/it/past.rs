@@ -244,7 +244,7 @@ fn a_request_that_is_forwarded_after_the_close_is_said_loudly_and_journalled() {
     assert_eq!(code, Some(1), "{said}");
     assert!(
         said.contains("1 requests of epoch 1 forwarded after")
-            && said.contains("FORWARDED AFTER THE OLD SIDE WAS CLOSED"),
+            && said.contains("THE OLD SIDE WAS REACHED 1 TIMES"),
         "{said}"
     );
     daemon.kill();

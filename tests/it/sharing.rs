@@ -131,7 +131,7 @@ fn a_zone_made_anew_by_itself_says_what_it_says_among_all() {
     let before = contents(&old, &positions).unwrap();
 
     let one = BTreeSet::from(["a.example"]);
-    let some = contents_of(&new, &one, |site| positions.of(site).cloned()).unwrap();
+    let some = contents_of(&new, &one, |site| positions.of(site).cloned().into()).unwrap();
     let serials = all.keys().map(|name| (name.clone(), Serial(7))).collect();
     let whole = Zones::compile(&all, &serials, 1);
     let joined = Zones::compile(&before, &serials, 1).with(&some, &serials);

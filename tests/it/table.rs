@@ -98,6 +98,27 @@ fn a_host_outside_the_zones_is_a_warning() {
 }
 
 #[test]
+fn a_drain_that_is_longer_than_a_hold_is_a_warning() {
+    let warned = |flip: &str| {
+        let text = small("live").replacen("    active:", &format!("    {flip}\n    active:"), 1);
+        let warnings = load(&text).warnings;
+        warnings
+            .into_iter()
+            .map(|one| one.to_string())
+            .collect::<String>()
+    };
+    let said = warned("flip: {during: hold, hold: {for: 5s}, drain: {for: 6s}}");
+    assert!(said.contains("sites.ispot.flip.during"), "{said}");
+    assert!(
+        said.contains("6s to end") && said.contains("after 5s"),
+        "{said}"
+    );
+    assert_ne!(warned("flip: {during: hold}"), "");
+    assert_eq!(warned("flip: {during: hold, drain: {for: 5s}}"), "");
+    assert_eq!(warned("flip: {during: page, drain: {for: 6s}}"), "");
+}
+
+#[test]
 fn the_longest_path_prefix_wins_at_a_segment_boundary() {
     let paths = "    paths: {/a: {access: read-only}, /a/b/: {access: maintenance}}\n    active:";
     let table = load(&small("live").replacen("    active:", paths, 1));

@@ -70,6 +70,7 @@ async fn next(events: &mut Events) -> Option<FlipView> {
 struct Shown {
     phases: usize,
     in_flight: Option<u64>,
+    lease_until: Option<jiff::Timestamp>,
 }
 
 impl Shown {
@@ -91,7 +92,9 @@ impl Shown {
         self.phases = self.phases.max(status.timeline.len());
         let fewer = self.in_flight.replace(flip.in_flight) != Some(flip.in_flight);
         // While it drains, the count is what everybody waits for.
-        if lines.is_empty() && fewer && status.phase == "draining" {
+        let is_other = std::mem::replace(&mut self.lease_until, status.lease_until);
+        let waits = status.lease_until.is_some() && is_other != status.lease_until;
+        if lines.is_empty() && (fewer && status.phase == "draining" || waits) {
             lines.push(line(jiff::Timestamp::now(), &status.phase));
         }
         lines
@@ -110,6 +113,7 @@ mod tests {
             phase: phase.into(),
             at: began,
             after_ms: 0,
+            lease_until: None,
         };
         FlipView {
             status: FlipStatus {
@@ -134,6 +138,7 @@ mod tests {
                 until: None,
                 timeline: vec![entry("holding"), entry("draining")],
                 skipped: Vec::new(),
+                lease_until: None,
             },
             in_flight,
             waiting: 0,
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn each_phase_is_written_once_and_each_new_count_while_draining() {
+    fn each_phase_is_written_once_and_each_new_count_and_wait() {
         let mut shown = Shown::default();
 
         let first = shown.lines(&draining(3));
@@ -154,6 +159,11 @@ mod tests {
         assert!(first[1].ends_with("draining    3 in flight…"), "{first:?}");
         assert_eq!(same, Vec::<String>::new());
         assert_eq!(fewer.len(), 1);
+        let mut waiting = draining(1);
+        waiting.status.lease_until = Some(jiff::Timestamp::now());
+        let waits = shown.lines(&waiting);
+        assert!(waits[0].ends_with("draining    waits for DNS answers: 0.0 s"));
+        assert_eq!(shown.lines(&waiting), Vec::<String>::new());
         assert!(fewer[0].ends_with("1 in flight…"), "{fewer:?}");
     }
 

@@ -136,8 +136,11 @@ fn running_flip(flip: &FlipStatus, now: Timestamp) -> String {
     let seconds = now.duration_since(flip.began).as_secs().max(0);
     let because = because(flip);
     let head = format!("Flip {}: {}", flip.id, words::moves(flip));
+    let waits = flip.lease_until.map_or(String::new(), |until| {
+        format!("; it {}", words::waits_for_answers(until, now))
+    });
     let line = format!(
-        "{}, {seconds} s after it was asked for by {}{because}",
+        "{}, {seconds} s after it was asked for by {}{because}{waits}",
         flip.phase, flip.who.name
     );
     let stop = if CANCELLABLE.contains(&flip.phase.as_str()) {

@@ -5,7 +5,7 @@
     reason = "a phase takes only what it asked for; whatever else comes is late, and passed over"
 )]
 
-use crate::site::Outcome;
+use crate::site::{Answers, Outcome};
 
 use super::super::{Action, Flip, Hooks, Input, Moment, Plan};
 use super::drain::{close, drain};
@@ -23,10 +23,7 @@ impl Rehearsing {
     pub(in crate::flip) fn step(self, input: Input) -> (Flip, Vec<Action>) {
         match input {
             Input::Preflight(Ok(())) => {
-                let next = Quiescing {
-                    plan: self.plan,
-                    hooked: false,
-                };
+                let next = Quiescing::begin(self.plan);
                 (Flip::Quiescing(next), vec![Action::JournalIntent])
             }
             Input::Preflight(Err(why)) | Input::Cancel(why) => refuse(why),
@@ -35,59 +32,119 @@ impl Rehearsing {
     }
 }
 
-/// The intent is journalled; copies of data end, `before` hooks run.
+/// The intent is journalled; copies of data end, old DNS answers run out, `before` hooks run.
+///
+/// In this order: guards are the most likely to call it off, and until they are out nothing has
+/// changed; and what `before` hooks stop at the old side is to be stopped for as short as can be,
+/// so the wait for answers comes before them.
 ///
 /// *Data*: the intent with epoch n+1. *Access*: the old side serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Quiescing {
     pub(in crate::flip) plan: Plan,
-    /// A hook may have run, so going back runs the `restore` hooks.
-    pub(super) hooked: bool,
+    stage: Quiet,
+}
+
+/// How far the quiescing has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Quiet {
+    /// The intent is being journalled.
+    Intends,
+    /// Guarded jobs end.
+    Guards,
+    /// Direct names are to answer for a short time only.
+    Shortens,
+    /// A cancel came meanwhile: it is completed before it is taken back, for a way back that
+    /// overtakes it would leave them so for ever.
+    CalledOff(String),
+    /// What they answered before runs out.
+    Leases,
+    /// `before` hooks run, so going back runs the `restore` hooks.
+    Hooks,
 }
 
 impl Quiescing {
+    pub(super) fn begin(plan: Plan) -> Self {
+        Self {
+            plan,
+            stage: Quiet::Intends,
+        }
+    }
+
     pub(in crate::flip) fn step(self, input: Input) -> (Flip, Vec<Action>) {
-        let Self { plan, hooked } = self;
-        match input {
+        let Self { plan, stage } = self;
+        let to = |stage, actions| (Flip::Quiescing(Self { plan, stage }), actions);
+        let unheld = |why, hooked| restore(Outcome::RestoredUnheld, why, hooked);
+        match (input, stage) {
             // Nothing was written, so nothing happened.
-            Input::IntentJournalled(Err(why)) => refuse(why),
-            Input::IntentJournalled(Ok(())) => (Flip::Quiescing(self), vec![Action::AwaitGuards]),
-            Input::GuardsOut(Ok(())) => (
-                Flip::Quiescing(Self { plan, hooked: true }),
-                vec![Action::RunHooks(Hooks::Before)],
-            ),
-            Input::HooksDone(Hooks::Before, Ok(())) => {
-                let next = Holding {
-                    plan,
-                    called_off: None,
-                };
+            (Input::IntentJournalled(Err(why)), Quiet::Intends) => refuse(why),
+            (Input::IntentJournalled(Ok(())), Quiet::Intends) => {
+                to(Quiet::Guards, vec![Action::AwaitGuards])
+            }
+            // The old side is dead, and so is what an old answer leads to.
+            (Input::GuardsOut(Ok(())), Quiet::Guards) if plan.now => {
+                to(Quiet::Hooks, vec![Action::RunHooks(Hooks::Before)])
+            }
+            (Input::GuardsOut(Ok(())), Quiet::Guards) => {
+                to(Quiet::Shortens, vec![Action::Answer(Answers::Short)])
+            }
+            (Input::Answering(Ok(())), Quiet::Shortens) => {
+                to(Quiet::Leases, vec![Action::AwaitLease])
+            }
+            (Input::LeaseOver(Ok(())), Quiet::Leases) => {
+                to(Quiet::Hooks, vec![Action::RunHooks(Hooks::Before)])
+            }
+            (Input::HooksDone(Hooks::Before, Ok(())), Quiet::Hooks) => {
+                let next = Holding::begin(plan);
                 (Flip::Holding(next), vec![Action::Hold(plan.scope())])
             }
-            Input::GuardsOut(Err(why))
-            | Input::HooksDone(Hooks::Before, Err(why))
-            | Input::Cancel(why) => restore(Outcome::RestoredUnheld, why, hooked),
-            _ => (Flip::Quiescing(self), Vec::new()),
+            (Input::GuardsOut(Err(why)), Quiet::Guards)
+            | (Input::Answering(Err(why)), Quiet::Shortens)
+            | (Input::Answering(_), Quiet::CalledOff(why))
+            | (Input::LeaseOver(Err(why)), Quiet::Leases)
+            | (Input::Cancel(why), Quiet::Intends | Quiet::Guards | Quiet::Leases) => {
+                unheld(why, false)
+            }
+            (Input::Cancel(why), Quiet::Shortens) => to(Quiet::CalledOff(why), Vec::new()),
+            (Input::HooksDone(Hooks::Before, Err(why)) | Input::Cancel(why), Quiet::Hooks) => {
+                unheld(why, true)
+            }
+            (_, stage) => to(stage, Vec::new()),
         }
     }
 }
 
-/// The gates are being held.
+/// The gates are being held, then direct names answer as they are to while users are.
 ///
 /// *Data*: the intent. *Access*: nobody new from some instant in this phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holding {
     pub(in crate::flip) plan: Plan,
-    /// A cancel came meanwhile: the hold is completed before it is taken back, for a release that
-    /// overtakes its hold would leave users held for ever.
-    pub(super) called_off: Option<String>,
+    /// A cancel came meanwhile: what was asked for is completed before it is taken back, for a
+    /// release that overtakes its hold would leave users held for ever.
+    called_off: Option<String>,
 }
 
 impl Holding {
+    fn begin(plan: Plan) -> Self {
+        Self {
+            plan,
+            called_off: None,
+        }
+    }
+
     pub(in crate::flip) fn step(self, input: Input, now: Moment) -> (Flip, Vec<Action>) {
         let Self { plan, called_off } = self;
         match (input, called_off) {
-            (Input::Held, None) => drain(plan, now),
-            (Input::Held, Some(why)) => restore(Outcome::Restored, why, true),
+            (Input::Held, None) if plan.now => drain(plan, now),
+            (Input::Held, None) => {
+                let withhold = Action::Answer(Answers::Withheld);
+                (Flip::Holding(Self::begin(plan)), vec![withhold])
+            }
+            (Input::Answering(Ok(())), None) => drain(plan, now),
+            (Input::Held | Input::Answering(_), Some(why)) | (Input::Answering(Err(why)), None) => {
+                restore(Outcome::Restored, why, true)
+            }
             (Input::Cancel(why), None) => (
                 Flip::Holding(Self {
                     plan,

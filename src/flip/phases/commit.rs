@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::site::Outcome;
 
-use super::super::{Action, Commit, Ending, Flip, Input, Moment};
+use super::super::{Action, Commit, Ending, Flip, Input, Moment, Plan};
 use super::ending::{Settling, restore};
 
 /// How long to wait before the abort record is tried again; a full disk is seldom emptied sooner.
@@ -19,7 +19,9 @@ const ABORT_RETRY: Duration = Duration::from_secs(1);
 ///
 /// *Data*: the commit, perhaps. *Access*: held and drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Committing {}
+pub struct Committing {
+    pub(super) plan: Plan,
+}
 
 impl Committing {
     pub(in crate::flip) fn step(self, input: Input) -> (Flip, Vec<Action>) {
@@ -27,7 +29,13 @@ impl Committing {
             return (Flip::Committing(self), Vec::new());
         };
         match commit {
-            Commit::Written => (Flip::Publishing(Publishing {}), vec![Action::Publish]),
+            Commit::Written => {
+                let next = Publishing {
+                    keeps: self.plan.keeps && !self.plan.now,
+                    doubt: None,
+                };
+                (Flip::Publishing(next), vec![Action::Publish])
+            }
             Commit::NotWritten(why) => restore(Outcome::Restored, why, true),
             Commit::Unknown(why) => (
                 Flip::Aborting(Aborting { why }),
@@ -60,25 +68,39 @@ impl Aborting {
     }
 }
 
-/// The new snapshot is out; the workers turn to it.
+/// The new snapshot is out; the workers turn to it, and old DNS answers that were given out until
+/// then run out.
 ///
-/// *Data*: the commit. *Access*: the new side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Publishing {}
+/// *Data*: the commit. *Access*: the new side; in the latter case nobody yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Publishing {
+    keeps: bool,
+    /// The workers that have not turned, in words.
+    doubt: Option<String>,
+}
 
 impl Publishing {
     pub(in crate::flip) fn step(self, input: Input) -> (Flip, Vec<Action>) {
         match input {
             Input::Published => (Flip::Publishing(self), vec![Action::AwaitWorkers]),
-            Input::WorkersTurned(turned) => {
-                let next = Confirming {
-                    doubt: turned.err(),
-                };
-                (Flip::Confirming(next), vec![Action::Confirm])
+            Input::WorkersTurned(turned) if self.keeps => {
+                let doubt = turned.err();
+                (
+                    Flip::Publishing(Self { doubt, ..self }),
+                    vec![Action::AwaitLease],
+                )
             }
+            Input::WorkersTurned(turned) => confirm(turned.err(), Vec::new()),
+            // There is only forward, and whom a worker still serves is not made better by a wait.
+            Input::LeaseOver(over) => confirm(self.doubt.or(over.err()), vec![Action::LetIn]),
             _ => (Flip::Publishing(self), Vec::new()),
         }
     }
+}
+
+fn confirm(doubt: Option<String>, mut actions: Vec<Action>) -> (Flip, Vec<Action>) {
+    actions.push(Action::Confirm);
+    (Flip::Confirming(Confirming { doubt }), actions)
 }
 
 /// The listeners are asked what they serve.

@@ -31,6 +31,8 @@ enum Drain {
     WasCut,
     /// It is gone; what was given up unfinished may still be at work in an origin.
     Lingers,
+    /// That is over too; clients of direct names may still be where the last answers led them.
+    Leases,
 }
 
 pub(super) fn drain(plan: Plan, now: Moment) -> (Flip, Vec<Action>) {
@@ -60,10 +62,18 @@ impl Draining {
                 };
                 (Flip::Draining(next), vec![Action::AwaitLinger])
             }
-            (Input::Lingered, Drain::Lingers) => (
+            (Input::Lingered, Drain::Lingers) => {
+                let next = Self {
+                    plan,
+                    drain: Drain::Leases,
+                };
+                (Flip::Draining(next), vec![Action::AwaitLease])
+            }
+            (Input::LeaseOver(Ok(())), Drain::Leases) => (
                 Flip::Syncing(Syncing { plan }),
                 vec![Action::RunHooks(Hooks::Sync)],
             ),
+            (Input::LeaseOver(Err(why)), Drain::Leases) => restore(Outcome::Restored, why, true),
             (Input::Timer { .. }, Drain::WasCut) => stuck(),
             (Input::Timer { writes_in_flight }, Drain::Waits) => {
                 match (plan.drain_then, writes_in_flight) {
@@ -158,7 +168,7 @@ impl Closing {
             }
             (Input::Cancel(why), Stage::Holds) => to(Stage::CalledOff(why), Vec::new()),
             (Input::Drained, Stage::Drains(_) | Stage::WasCut) => {
-                (Flip::Committing(Committing {}), vec![Action::Commit])
+                (Flip::Committing(Committing { plan }), vec![Action::Commit])
             }
             // Only reads can be left: writes are held since before. The timer of the drain may
             // come late, and is not this one's.

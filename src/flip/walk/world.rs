@@ -1,8 +1,9 @@
 //! The small world that actions act upon, and what must be true of it.
 
-use crate::site::Outcome;
+use crate::site::{Answers, Outcome};
 
 use super::super::{Action, Commit, CutWhat, Ending, Flip, Hooks, Input, Moment, Plan, Scope};
+use super::names::Names;
 use super::site::{Gate, Site};
 
 /// Later than any deadline.
@@ -23,10 +24,12 @@ pub(super) enum Disk {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
     flip: Flip,
+    plan: Plan,
     pub(super) asked: Vec<Action>,
     disk: Disk,
     pub(super) sites: Vec<Site>,
     workers_on_old: bool,
+    names: Names,
     hook_started: bool,
     restore_hooks_asked: bool,
     timer_set: bool,
@@ -44,10 +47,12 @@ impl World {
         let (flip, asked) = Flip::begin(plan);
         Self {
             flip,
+            plan,
             asked,
             disk: Disk::Nothing,
             sites: vec![Site::AT_REST; sites],
             workers_on_old: true,
+            names: Names::ASKED,
             hook_started: false,
             restore_hooks_asked: false,
             timer_set: false,
@@ -132,33 +137,22 @@ impl World {
                 .with(|done| done.disk = Disk::Aborted)
                 .either(Input::AbortJournalled, self),
             Action::Commit => self.commit(),
-            Action::RunHooks(hooks) => {
-                let started = self.with(|started| {
-                    started.hook_started = true;
-                    started.restore_hooks_asked |= *hooks == Hooks::Restore;
-                });
-                let answer = |result| Some(Input::HooksDone(*hooks, result));
-                vec![
-                    (started.clone(), answer(Ok(()))),
-                    (started, answer(Err("exit 1".into()))),
-                ]
-            }
+            Action::RunHooks(hooks) => self.run(*hooks),
             // A hook that was asked for and has not answered is ended here, or never began.
             Action::StopHooks => self.then(Some(Input::HooksStopped), |stopped| {
                 stopped
                     .asked
                     .retain(|asked| !matches!(asked, Action::RunHooks(_)));
             }),
+            Action::Answer(answers) => self
+                .with(|done| done.names.answer(*answers, done.plan.keeps))
+                .either(Input::Answering, self),
+            Action::AwaitLease => self.await_lease(),
             Action::Hold(scope) => self.then(Some(Input::Held), |held| {
+                held.names.held_too_early |= !held.plan.now && held.names.may_be_used_for_long();
                 held.sites.iter_mut().for_each(|site| site.hold(*scope));
             }),
-            Action::AwaitDrained(scope) => {
-                if self.sites.iter().any(|site| site.has_in_flight(*scope)) {
-                    self.then(None, |waits| waits.asked.push(action.clone()))
-                } else {
-                    self.then(Some(Input::Drained), |_| {})
-                }
-            }
+            Action::AwaitDrained(scope) => self.await_drained(*scope),
             Action::AwaitLinger => self.then(Some(Input::Lingered), |_| {}),
             Action::SetTimer(_) => self.then(None, |set| {
                 set.timer_on_its_way |= set.timer_set;
@@ -171,12 +165,21 @@ impl World {
                 }
             }),
             Action::Publish => self.then(Some(Input::Published), |published| {
+                published.names.answers = Answers::Usual;
+                let is_held = published.plan.keeps && !published.plan.now;
                 for site in &mut published.sites {
                     site.both(Gate::Closed);
-                    site.new = Gate::Open;
+                    site.new = if is_held { Gate::Held } else { Gate::Open };
                 }
             }),
+            Action::LetIn => self.then(None, |let_in| {
+                let_in
+                    .sites
+                    .iter_mut()
+                    .for_each(|site| site.new = Gate::Open);
+            }),
             Action::Release => self.then(None, |released| {
+                released.names.answers = Answers::Usual;
                 let sites = released.sites.iter_mut();
                 sites.for_each(|site| site.both(Gate::Open));
             }),
@@ -184,6 +187,33 @@ impl World {
                 self.then(None, |told| told.announced = Some(ending.outcome))
             }
         }
+    }
+
+    fn await_drained(&self, scope: Scope) -> Vec<(Self, Option<Input>)> {
+        if self.sites.iter().any(|site| site.has_in_flight(scope)) {
+            self.then(None, |waits| waits.asked.push(Action::AwaitDrained(scope)))
+        } else {
+            self.then(Some(Input::Drained), |_| {})
+        }
+    }
+
+    fn await_lease(&self) -> Vec<(Self, Option<Input>)> {
+        let waited = self.with(|waited| waited.names.wait(waited.has_moved()));
+        // Behind the commit it is waited even if a worker is late, who is then said to be.
+        let late = if self.has_moved() { &waited } else { self };
+        waited.clone().either(Input::LeaseOver, late)
+    }
+
+    fn run(&self, hooks: Hooks) -> Vec<(Self, Option<Input>)> {
+        let started = self.with(|started| {
+            started.hook_started = true;
+            started.restore_hooks_asked |= hooks == Hooks::Restore;
+        });
+        let answer = |result| Some(Input::HooksDone(hooks, result));
+        vec![
+            (started.clone(), answer(Ok(()))),
+            (started, answer(Err("exit 1".into()))),
+        ]
     }
 
     fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
@@ -253,8 +283,13 @@ impl World {
             return Some("I4 durable before acknowledged: announced one side, recovers the other");
         }
         let is_written = self.sites.iter().any(|site| site.old_write);
-        if self.asked.contains(&Action::RunHooks(Hooks::Sync)) && is_written {
+        let syncs = self.asked.contains(&Action::RunHooks(Hooks::Sync));
+        if syncs && is_written {
             return Some("data is copied while a writer is left");
+        }
+        let is_let_in = self.is_serving(|site| site.new == Gate::Open) && !self.plan.now;
+        if let Some(broken) = self.names.broken(syncs && !self.plan.keeps, is_let_in) {
+            return Some(broken);
         }
         let hook_asked = self
             .asked
@@ -270,6 +305,11 @@ impl World {
         self.broken_at_the_end()
     }
 
+    /// Tells whether the names give out the new side's address.
+    fn has_moved(&self) -> bool {
+        self.sites.iter().any(|site| site.new != Gate::Closed)
+    }
+
     fn is_serving(&self, how: impl Fn(&Site) -> bool) -> bool {
         self.sites.iter().any(how)
     }
@@ -283,7 +323,10 @@ impl World {
         if restored && self.hook_started && !self.restore_hooks_asked {
             return Some("hooks ran, the flip went back, and no restore hook was run");
         }
-        let is_held = |site: &Site| site.reads == Gate::Held || site.writes == Gate::Held;
+        if self.names.answers != Answers::Usual && !self.has_lost {
+            return Some("the flip is over and its names do not answer as usual");
+        }
+        let is_held = |site: &Site| [site.reads, site.writes, site.new].contains(&Gate::Held);
         if self.is_serving(is_held) && !self.has_lost {
             return Some("the flip is over and its users are still held");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::site::{DrainThen, During, Tunnels};
+use crate::site::{DrainThen, During, OnHold, Tunnels};
 
 use super::form::{
     CHECK, FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, TARGET, between, key, times,
@@ -40,6 +40,12 @@ pub(super) const FLIP: &[Key] = &[
         Shape::Words(Tunnels::WORDS),
         Need::Default("close"),
         "When WebSockets are closed: at once, or at the drain deadline.",
+    ),
+    key(
+        "on_hold",
+        Shape::Words(OnHold::WORDS),
+        Need::Default("nodata"),
+        "What direct names answer while users are held: no address, or the old one.",
     ),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 
-use crate::site::{DrainThen, During, Tunnels};
+use crate::site::{DrainThen, During, OnHold, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
 use super::super::model::{Check, FlipPolicy, Maintenance, Preflight, Timeouts};
@@ -49,6 +49,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_then: DrainThen::Restore,
         linger: Duration::from_secs(5),
         websockets: Tunnels::Close,
+        on_hold: OnHold::NoData,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -78,7 +79,47 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         policy.drain_then = drain.value_or(report, "then", policy.drain_then, scalar::word);
     }
     policy.websockets = fields.value_or(report, "websockets", policy.websockets, scalar::word);
+    // No table has `sync` hooks.
+    policy.on_hold = on_hold(report, &fields, false);
+    look_at_waits(report, &fields, &policy);
     policy
+}
+
+/// Reads `on_hold:`; `syncs` tells whether data is copied while users are held.
+fn on_hold(report: &mut Report, fields: &Fields<'_>, syncs: bool) -> OnHold {
+    let Some(at) = fields.find(report, "on_hold") else {
+        return OnHold::NoData;
+    };
+    let on_hold = at.parse(report, scalar::word).unwrap_or(OnHold::NoData);
+    if on_hold == OnHold::Keep && syncs {
+        let message = "clients of the direct names would go on writing to the old side while \
+            `sync` hooks copy it";
+        let remedy = "write `nodata`, or leave the `sync` hooks out";
+        at.wrong(report, Wrong::new(message, remedy));
+    }
+    on_hold
+}
+
+/// Looks whether who is on hold would get the page before the flip is through.
+fn look_at_waits(report: &mut Report, fields: &Fields<'_>, policy: &FlipPolicy) {
+    let FlipPolicy {
+        hold_for,
+        drain_for,
+        ..
+    } = *policy;
+    if policy.during != During::Hold || drain_for <= hold_for {
+        return;
+    }
+    // Only `hold` puts anybody on hold for as long as it drains, so the word is there.
+    let Some(at) = fields.find(report, "during") else {
+        return;
+    };
+    let message = format!(
+        "requests in flight may take {drain_for:?} to end (`drain.for`), and who is on hold gets \
+         the page after {hold_for:?} (`hold.for`)"
+    );
+    let remedy = "write a `drain: {for: …}` that is no longer than `hold: {for: …}`";
+    report.warning(at.node.place, &at.key, message, remedy);
 }
 
 fn span(

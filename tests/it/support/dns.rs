@@ -9,7 +9,9 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
-use pointsman::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName, Tunnels};
+use pointsman::site::{
+    DrainThen, During, Epoch, OnHold, Position, Positions, SideName, SiteName, Tunnels,
+};
 use pointsman::table::{
     Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
     Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
@@ -79,6 +81,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
             websockets: Tunnels::Close,
+            on_hold: OnHold::NoData,
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),

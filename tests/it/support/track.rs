@@ -8,7 +8,8 @@ use std::time::Duration;
 use pointsman::certs::Store;
 use pointsman::proxy::{self, Limits};
 use pointsman::site::{
-    Access, DrainThen, During, Epoch, Generation, Position, Positions, SideName, SiteName, Tunnels,
+    Access, DrainThen, During, Epoch, Generation, OnHold, Position, Positions, SideName, SiteName,
+    Tunnels,
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
@@ -66,6 +67,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
             websockets: Tunnels::Close,
+            on_hold: OnHold::NoData,
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),
