@@ -9,7 +9,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, IntGaugeVec, Opts, TextEncoder};
 
-use crate::control::{Handle, Status};
+use crate::control::{Findings, Handle, SideChecks, Status};
 use crate::switchboard::{Snapshot, Switchboard};
 use crate::telemetry::names;
 
@@ -70,6 +70,7 @@ impl Collector for Published {
         // Made anew at each scrape, so a site that left the table leaves the metrics too.
         gauges.read_status(&self.handle.status());
         gauges.read_gates(&self.switchboard.current());
+        gauges.read_findings(self.handle.findings());
         gauges
             .all()
             .into_iter()
@@ -83,6 +84,8 @@ struct Gauges {
     active: IntGaugeVec,
     diverged: IntGaugeVec,
     down: IntGaugeVec,
+    check: IntGaugeVec,
+    checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
     serial: IntGaugeVec,
@@ -120,6 +123,12 @@ impl Gauges {
                 "1 while no origin of the active side accepts connections, 0 for the others.",
                 &["site", "side"],
             )?,
+            check: labelled(
+                names::CHECK_OK,
+                "1 when a check of a side passed the last time.",
+                &["site", "side", "check"],
+            )?,
+            checks_in_flight: gauge(names::CHECKS_IN_FLIGHT, "Checks that are being made.")?,
             in_flight: labelled(
                 names::HTTP_REQUESTS_IN_FLIGHT,
                 "Requests at the origins of the lane that serves.",
@@ -146,12 +155,14 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 12] {
+    fn all(&self) -> [&dyn Collector; 14] {
         [
             &self.epoch,
             &self.active,
             &self.diverged,
             &self.down,
+            &self.check,
+            &self.checks_in_flight,
             &self.in_flight,
             &self.hold,
             &self.serial,
@@ -198,6 +209,21 @@ impl Gauges {
             .set(1);
         self.reload.set(status.file_problem.is_none().into());
         self.generation.set(whole(status.generation.0));
+    }
+
+    /// A check that was not made yet, or not for long, is not shown: it says nothing of now.
+    fn read_findings(&self, findings: &Findings) {
+        for (site, sides) in findings.all() {
+            for SideChecks { side, checks } in &sides {
+                let known = checks.iter().filter(|check| !check.stale);
+                for (check, ok) in known.filter_map(|check| Some((check, check.ok?))) {
+                    let labels = &[site.as_str(), side.as_str(), check.name.as_str()];
+                    self.check.with_label_values(labels).set(ok.into());
+                }
+            }
+        }
+        let in_flight = findings.in_flight();
+        self.checks_in_flight.set(whole(in_flight as u64));
     }
 
     fn read_gates(&self, snapshot: &Snapshot) {

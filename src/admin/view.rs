@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{CertStatus, FlipStatus, SiteStatus, Status, ZoneStatus};
+use crate::control::{CertStatus, FlipStatus, SideChecks, SiteStatus, Status, ZoneStatus};
 use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
 
@@ -51,6 +51,9 @@ pub struct SiteView {
     /// there found.
     #[serde(default)]
     pub down_since: Option<Timestamp>,
+    /// What its checks found last, side by side; empty without checks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<SideChecks>,
 }
 
 /// One flip, with what its sites have in flight.
@@ -65,19 +68,28 @@ pub struct FlipView {
     pub waiting: usize,
 }
 
+/// What the checks of each site found.
+type Found = BTreeMap<SiteName, Vec<SideChecks>>;
+
 impl StatusView {
     /// Joins a published status with the counts of this instant.
     pub(super) fn of(status: &Status, parts: &Parts) -> Self {
-        Self::join(status, &parts.switchboard.current())
+        let found = parts.handle.findings().all();
+        Self::join(status, &parts.switchboard.current(), found)
     }
 
-    fn join(status: &Status, snapshot: &Snapshot) -> Self {
+    fn join(status: &Status, snapshot: &Snapshot, mut found: Found) -> Self {
         let sites = status.sites.iter();
         Self {
             generation: status.generation,
             file: status.file.clone(),
             file_problem: status.file_problem.clone(),
-            sites: sites.map(|site| SiteView::join(site, snapshot)).collect(),
+            sites: sites
+                .map(|site| {
+                    let checks = found.remove(&site.name).unwrap_or_default();
+                    SiteView::join(site, snapshot, checks)
+                })
+                .collect(),
             groups: Arc::clone(&status.groups),
             flips: status.flips.clone(),
             zones: status.zones.clone(),
@@ -87,7 +99,14 @@ impl StatusView {
 }
 
 impl SiteView {
-    fn join(status: &SiteStatus, snapshot: &Snapshot) -> Self {
+    /// Tells whether a check of any of its sides fails.
+    #[must_use]
+    pub fn has_failing_check(&self) -> bool {
+        let mut checks = self.checks.iter().flat_map(|side| &side.checks);
+        checks.any(|check| check.ok == Some(false))
+    }
+
+    fn join(status: &SiteStatus, snapshot: &Snapshot, checks: Vec<SideChecks>) -> Self {
         let counts = Counts::at(snapshot, [&status.name]);
         Self {
             status: status.clone(),
@@ -95,6 +114,7 @@ impl SiteView {
             waiting: counts.waiting,
             forwarded: counts.forwarded,
             down_since: down_since(snapshot, &status.name),
+            checks,
         }
     }
 }

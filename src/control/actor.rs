@@ -21,6 +21,7 @@ use crate::table::{Loader, Table, Words};
 use crate::telemetry::ControlMetrics;
 
 use super::background;
+use super::checks::Rounds;
 use super::emergency::Emergencies;
 use super::handle::{CancelError, Command};
 use super::ledger::Ledger;
@@ -62,6 +63,8 @@ pub(super) struct Actor {
     pub(super) board: Arc<Switchboard>,
     pub(super) certs: Arc<Store>,
     pub(super) metrics: Arc<ControlMetrics>,
+    /// The checks that are made all the time.
+    pub(super) rounds: Rounds,
     pub(super) flips: BTreeMap<FlipId, Running>,
     pub(super) next_flip: FlipId,
     /// No new flip begins any more.

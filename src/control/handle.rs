@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
+use super::checks::Findings;
 use super::invite::{Invitation, InviteError, InviteRequest};
 use super::request::{Expected, FlipRequest};
 use super::status::{FlipStatus, Status};
@@ -172,6 +173,7 @@ pub enum CancelError {
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) findings: Arc<Findings>,
 }
 
 impl Handle {
@@ -251,6 +253,11 @@ impl Handle {
     /// Shows the status as last published.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
+    }
+
+    /// Shows what the checks found last; unlike the status it changes all the time.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Watches the status; each change is a whole new value.

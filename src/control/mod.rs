@@ -8,7 +8,8 @@
 //! routes.yaml ─── watch ─────┤
 //! certs/*.pem ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
 //! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
-//!                                  └─ Status ─> watch ─> admin, demo
+//!                                  ├─ Status ─> watch ─> admin, demo
+//!                                  └─ sites ─> checks ─> Findings ─> admin
 //! ```
 //!
 //! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
@@ -24,6 +25,7 @@ mod asks;
 mod background;
 mod begin;
 mod certs;
+mod checks;
 mod confirm;
 mod drive;
 mod emergency;
@@ -34,7 +36,6 @@ mod invite;
 mod invite_key;
 mod ledger;
 mod misfit;
-mod preflight;
 mod recover;
 mod reload;
 mod repeats;
@@ -55,6 +56,7 @@ mod words;
 pub use crate::journal::Place;
 pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
+pub use checks::{CheckStatus, Findings, SideChecks};
 pub use handle::{CancelError, FlipError, Handle};
 pub use invite::{Invitation, InviteError, InviteRequest};
 pub use reload::Disk;

@@ -18,6 +18,7 @@ use crate::telemetry::ControlMetrics;
 use super::actor::{Actor, Inbox};
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
+use super::checks::{Findings, Rounds};
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
@@ -104,6 +105,8 @@ impl Control {
         let (renewals, renewed) = mpsc::channel(1);
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watch = watch_files(file, edits, &certs, renewals)?;
+        let findings = Arc::new(Findings::default());
+        let rounds = Rounds::begin(&table, &findings).map_err(StartError::Thread)?;
         let mut actor = Actor {
             file: file.into(),
             loader,
@@ -113,6 +116,7 @@ impl Control {
             board: Arc::clone(&board),
             certs,
             metrics,
+            rounds,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
             is_stopping: false,
@@ -144,6 +148,7 @@ impl Control {
         let handle = Handle {
             commands,
             status: shown,
+            findings,
         };
         Ok((
             Self {

@@ -15,9 +15,9 @@ use crate::table::Diagnostic;
 use crate::zone::{self, Zones};
 
 use super::actor::{Actor, Event};
+use super::checks::{self, Thoroughness};
 use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
-use super::preflight::{self, Thoroughness};
 use super::running::{Prepared, Running};
 use super::{confirm, failpoint, rewrite};
 
@@ -69,7 +69,7 @@ impl Actor {
             } else {
                 Thoroughness::OneTry
             };
-            Input::Preflight(preflight::all(targets, how).await)
+            Input::Preflight(checks::all(targets, how).await)
         })
     }
 

@@ -1,23 +1,47 @@
-//! One check with a deadline: a request of its own, on a connection of its own.
+//! One check with a deadline: a request, a connection, a query or a command of its own.
 //!
-//! For: what a preflight asks of an origin, and what is asked of a listener after a flip. Not for:
-//! trying again or judging a side; who asks does that.
+//! For: what is asked of the origins of a side, and of a listener after a flip. Not for: trying
+//! again or judging a side; who asks does that.
 //!
 //! ```text
-//! HttpProbe ──> connect ─> TLS ─> request ─> status ─> body (at most 1 MiB) ──> Passed | Failed
-//!               └──────────────────── one deadline ─────────────────────┘
+//! Probe ─┬─ http: connect ─> TLS ─> request ─> status ─> fields ─> body (at most 1 MiB) ─┐
+//!        ├─ tcp: connect                                                                 ├─> Passed
+//!        ├─ dns: UDP, and TCP for what is too long for it                                │   or Failed
+//!        └─ command: a process group of its own ─> exit status                           ┘
+//!          └────────────────────────────── one deadline ──────────────────────────────┘
 //! ```
 //!
-//! Invariants: nothing outlives the call, the connection included; only what the probe asks for is
-//! read. A crash leaves nothing behind. Tests: at the end of each file.
+//! Invariants: nothing outlives the call: no connection, no process of the group; only what the
+//! probe asks for is read, and of that no more than a bound. A crash of the daemon may leave a
+//! command, which ends by itself. Tests: at the end of each file, and `tests/it/checks.rs`.
 
+mod command;
+mod connect;
+mod dns;
+mod expect;
 mod http;
 
 use std::time::Duration;
 
-use ::http::StatusCode;
+use tokio::time::{Instant, timeout_at};
 
-pub use http::{HttpProbe, ProbeTls, USER_AGENT, http};
+pub use command::CommandProbe;
+pub use dns::DnsProbe;
+pub use expect::{Body, Expect, Failed, Value};
+pub use http::{HttpProbe, ProbeTls, USER_AGENT};
+
+/// One check, whatever it asks.
+#[derive(Clone, Debug)]
+pub enum Probe {
+    /// A request.
+    Http(Box<HttpProbe>),
+    /// A connection to this `host:port`, closed at once.
+    Tcp(String),
+    /// A query.
+    Dns(DnsProbe),
+    /// A command.
+    Command(CommandProbe),
+}
 
 /// A check that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,47 +50,26 @@ pub struct Passed {
     pub elapsed: Duration,
 }
 
-/// Why a check failed; its text is what an operator is shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// It took too long.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// No connection: `connection refused`, or the name is not known.
-    #[error("{0}")]
-    Connect(String),
-    /// The other end did not prove who it is.
-    #[error("TLS: {0}")]
-    Tls(String),
-    /// The connection broke off, or what came was not HTTP.
-    #[error("the answer broke off: {0}")]
-    Broken(String),
-    /// The check itself cannot be sent; the table is at fault.
-    #[error("the check cannot be sent: {0}")]
-    Unsendable(String),
-    /// Another status than the one expected.
-    #[error("answered {} instead of {}", .got.as_u16(), .expected.as_u16())]
-    Status {
-        /// What it answered.
-        got: StatusCode,
-        /// What would have passed.
-        expected: StatusCode,
-    },
-    /// The expected text is not there.
-    #[error("{}", without(*.whole, .text))]
-    Body {
-        /// The text.
-        text: String,
-        /// All of the body was looked at, and not only its first 1 MiB.
-        whole: bool,
-    },
-}
-
-fn without(whole: bool, text: &str) -> String {
-    let body = if whole {
-        "the body"
-    } else {
-        "the first 1 MiB of the body"
+/// Makes one check; no redirect is followed.
+///
+/// # Errors
+/// The first thing that was not as expected.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection, and ends the command with its whole group.
+pub async fn run(probe: &Probe, timeout: Duration) -> Result<Passed, Failed> {
+    let began = Instant::now();
+    let checking = async {
+        match probe {
+            Probe::Http(probe) => http::check(probe).await,
+            Probe::Tcp(address) => connect::connect(address).await.map(drop),
+            Probe::Dns(probe) => dns::check(probe).await,
+            Probe::Command(probe) => command::check(probe).await,
+        }
     };
-    format!("{body} does not hold {text:?}")
+    let checked = timeout_at(began + timeout, checking).await;
+    checked.unwrap_or(Err(Failed::Timeout(timeout)))?;
+    Ok(Passed {
+        elapsed: began.elapsed(),
+    })
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod certs;
+mod checks;
 mod cli;
 mod demo;
 mod deploy;

@@ -81,8 +81,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             websockets: Tunnels::Close,
         },
         preflight: Preflight {
-            timeout: Duration::from_secs(1),
-            tries: 1,
+            every: Duration::from_secs(10),
             checks: Vec::new(),
         },
         maintenance: Maintenance {

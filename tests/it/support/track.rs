@@ -68,8 +68,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             websockets: Tunnels::Close,
         },
         preflight: Preflight {
-            timeout: Duration::from_secs(1),
-            tries: 1,
+            every: Duration::from_secs(10),
             checks: Vec::new(),
         },
         maintenance: Maintenance {

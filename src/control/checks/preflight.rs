@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::certs::Trust;
-use crate::probe::{self, HttpProbe, ProbeTls};
 use crate::site::SideName;
-use crate::table::{OriginAddr, Site};
+use crate::table::{Check, Site};
+
+use super::ask::questions;
 
 /// How thorough a preflight is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thoroughness {
+pub(in crate::control) enum Thoroughness {
     /// As often as the table says: nobody waits yet.
     AllTries,
     /// Once: users wait.
@@ -25,7 +26,7 @@ const SITES_AT_ONCE: usize = 32;
 ///
 /// # Errors
 /// The first failure that is found, in words for the operator.
-pub(super) async fn all(
+pub(in crate::control) async fn all(
     targets: Vec<(Arc<Site>, SideName)>,
     thoroughness: Thoroughness,
 ) -> Result<(), String> {
@@ -49,14 +50,19 @@ pub(super) async fn all(
 /// # Errors
 /// The first failure that is found, in words for the operator.
 async fn side(site: Arc<Site>, side: SideName, thoroughness: Thoroughness) -> Result<(), String> {
-    let Some(origins) = site.side(&side).map(|side| side.web.clone()) else {
+    let Some(origins) = site.side(&side).map(|side| side.web.len()) else {
         return Err(format!("site {} has no side {side} any more", site.name));
     };
     let trust = Arc::new(Trust::default());
     let mut checks = JoinSet::new();
-    for origin in origins {
+    for origin in 0..origins {
         let (site, side, trust) = (Arc::clone(&site), side.clone(), Arc::clone(&trust));
-        checks.spawn(async move { checks_of(&site, &side, &origin, &trust, thoroughness).await });
+        checks.spawn(async move {
+            for check in &site.preflight.checks {
+                of_origin(&site, &side, origin, check, thoroughness, &trust).await?;
+            }
+            Ok::<_, String>(())
+        });
     }
     while let Some(done) = checks.join_next().await {
         done.map_err(|error| format!("a check broke off: {error}"))??;
@@ -64,47 +70,29 @@ async fn side(site: Arc<Site>, side: SideName, thoroughness: Thoroughness) -> Re
     Ok(())
 }
 
-async fn checks_of(
+/// Makes a check on one origin, by its place on the side; what is asked of a side as a whole is
+/// asked with the first.
+async fn of_origin(
     site: &Site,
     side: &SideName,
-    origin: &OriginAddr,
-    trust: &Trust,
+    origin: usize,
+    check: &Check,
     thoroughness: Thoroughness,
+    trust: &Trust,
 ) -> Result<(), String> {
-    let checked = trust.of(origin).map_err(|why| format!("{origin}: {why}"))?;
-    let tls = checked.map(|checked| ProbeTls {
-        config: checked.config,
-        server_name: checked.server_name,
-    });
     let tries = match thoroughness {
-        Thoroughness::AllTries => site.preflight.tries,
+        Thoroughness::AllTries => check.tries,
         Thoroughness::OneTry => 1,
     };
-    for check in &site.preflight.checks {
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let probe = HttpProbe {
-                address: origin.authority(),
-                tls: tls.clone(),
-                host: site.hosts[0].clone(),
-                method: check.method.clone(),
-                path: check.path.clone(),
-                expect_status: check.status,
-                expect_body: check.body.clone(),
-                timeout: site.preflight.timeout,
-            };
-            match probe::http(probe).await {
-                Ok(_) => break,
-                Err(_) if tried < tries => {}
-                Err(failed) => {
-                    return Err(format!(
-                        "check {:?} of {} side {side} at {origin}{} failed: {failed}",
-                        check.name, site.name, check.path
-                    ));
-                }
-            }
-        }
-    }
-    Ok(())
+    let found = site.side(side);
+    let Some(question) = found.and_then(|side| questions(site, side, check).nth(origin)) else {
+        return Ok(());
+    };
+    question.ask(tries, trust).await.map_err(|why| {
+        let (name, place) = (&check.name, question.place());
+        format!(
+            "check {name:?} of {} side {side} at {place} failed: {why}",
+            site.name
+        )
+    })
 }

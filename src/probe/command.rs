@@ -1,0 +1,257 @@
+//! A check by a command: it passes when the command ends with status 0.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::Failed;
+use super::expect::shown;
+
+/// How much of what a command prints is looked at, in bytes; the rest is read and dropped, so that
+/// it never waits for a reader.
+const OUTPUT_MAX: usize = 4096;
+
+/// How long the last words of a failed command may take to come out of its pipes.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// One command.
+#[derive(Clone, Debug)]
+pub struct CommandProbe {
+    /// The program, looked for in `PATH`, and its arguments; no shell is in between.
+    pub argv: Vec<String>,
+    /// What it finds in its environment beside the daemon's own.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// Runs the command in a process group of its own, of which nothing is left afterwards.
+///
+/// # Errors
+/// It cannot be started, or does not end with status 0.
+///
+/// # Cancel safety
+/// Dropping the future kills the group.
+pub(super) async fn check(probe: &CommandProbe) -> Result<(), Failed> {
+    let Some((program, arguments)) = probe.argv.split_first() else {
+        return Err(Failed::Unsendable("there is no command".into()));
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(probe.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let child = command.spawn();
+    let mut child = child.map_err(|error| Failed::Command(format!("{program}: {error}")))?;
+    let group = Group(child.id());
+    let mut printed = Printed::of(&mut child);
+    let status = printed.until_end(&mut child).await;
+    // What it left behind in its group ends here, before the number can belong to another.
+    drop(group);
+    let status = status.map_err(|error| Failed::Command(format!("{program}: {error}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    // With the group gone there is an end to what is in the pipes, unless somebody left the group.
+    let _ = timeout(LAST_WORDS, printed.rest()).await;
+    Err(Failed::Command(words(status, &printed.last_line())))
+}
+
+fn words(status: ExitStatus, last_line: &str) -> String {
+    // `exit status: 1`, `signal: 9 (SIGKILL)`
+    let ended = status.to_string().replacen(": ", " ", 1);
+    if last_line.is_empty() {
+        return format!("ended with {ended}");
+    }
+    format!("ended with {ended}: {}", shown(last_line))
+}
+
+/// The process group of a command; it is killed when this is dropped.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| i32::try_from(id).ok());
+        if let Some(leader) = leader.filter(|leader| *leader > 1) {
+            // A group of which nobody is left is what is wanted.
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+}
+
+/// The end of what a command prints, on either of its streams.
+#[derive(Debug)]
+struct Printed {
+    out: Option<ChildStdout>,
+    err: Option<ChildStderr>,
+    kept: Vec<u8>,
+}
+
+impl Printed {
+    fn of(child: &mut Child) -> Self {
+        Self {
+            out: child.stdout.take(),
+            err: child.stderr.take(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Reads until the command has ended; what its children still print is not waited for.
+    async fn until_end(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        loop {
+            // A read and the wait for a child are cancel safe.
+            tokio::select! {
+                status = child.wait() => return status,
+                () = self.more(), if self.is_open() => {}
+            }
+        }
+    }
+
+    async fn rest(&mut self) {
+        while self.is_open() {
+            self.more().await;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.out.is_some() || self.err.is_some()
+    }
+
+    /// Reads a part of either stream.
+    async fn more(&mut self) {
+        let (mut of_out, mut of_err) = ([0; 1024], [0; 1024]);
+        tokio::select! {
+            read = part(&mut self.out, &mut of_out) => match read {
+                Ok(length @ 1..) => self.keep(&of_out[..length]),
+                Ok(0) | Err(_) => self.out = None,
+            },
+            read = part(&mut self.err, &mut of_err) => match read {
+                Ok(length @ 1..) => self.keep(&of_err[..length]),
+                Ok(0) | Err(_) => self.err = None,
+            },
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        let over = self.kept.len().saturating_sub(OUTPUT_MAX);
+        self.kept.drain(..over);
+    }
+
+    fn last_line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        let mut lines = text.lines().rev().map(str::trim);
+        lines
+            .find(|line| !line.is_empty())
+            .unwrap_or_default()
+            .into()
+    }
+}
+
+/// Reads a part of a stream; one that is closed never has another.
+async fn part(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream {
+        Some(stream) => stream.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use tokio::time::Instant;
+
+    use super::super::{Failed, Probe, run};
+    use super::*;
+
+    fn ran(script: &str, timeout: Duration) -> Result<(), Failed> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let probe = Probe::Command(CommandProbe {
+            argv: ["sh", "-c", script].map(str::to_owned).into(),
+            environment: vec![("POINTSMAN_SIDE", "backup".into())],
+        });
+        runtime.block_on(run(&probe, timeout)).map(|_| ())
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn words_of(script: &str) -> String {
+        let failed = ran(script, LONG).expect_err("it fails");
+        failed.to_string()
+    }
+
+    /// Waits until a process is gone, or is only waited for by its parent.
+    fn until_gone(id: &str) {
+        let stat = Path::new("/proc").join(id.trim()).join("stat");
+        let deadline = Instant::now() + LONG;
+        while fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z ")) {
+            assert!(Instant::now() < deadline, "{id} is still there");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn status_0_passes_and_any_other_is_named_with_the_last_line() {
+        assert_eq!(ran("test $POINTSMAN_SIDE = backup", LONG), Ok(()));
+        assert_eq!(words_of("exit 3"), "ended with exit status 3");
+        let script = "echo begun; echo no copy since noon >&2; echo; exit 1";
+        assert_eq!(
+            words_of(script),
+            "ended with exit status 1: \"no copy since noon\""
+        );
+        let killed = words_of("kill -TERM $$");
+        assert!(killed.starts_with("ended with signal 15"), "{killed}");
+    }
+
+    #[test]
+    fn a_command_that_prints_for_ever_is_read_and_ends_with_the_deadline() {
+        let short = Duration::from_millis(300);
+        assert_eq!(ran("yes", short), Err(Failed::Timeout(short)));
+        let long = words_of("yes x | head -c 5000000; echo; echo done; exit 1");
+        assert_eq!(long, "ended with exit status 1: \"done\"");
+    }
+
+    #[test]
+    fn nobody_of_its_group_outlives_the_deadline_or_its_end() {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let note = scratch.path().join("id");
+        let child = format!("sleep 1000 & echo $! > {}", note.display());
+        let id = || fs::read_to_string(&note).expect("the child is noted");
+
+        let short = Duration::from_millis(500);
+        let late = ran(&format!("{child}; wait"), short);
+        assert_eq!(late, Err(Failed::Timeout(short)));
+        until_gone(&id());
+
+        assert_eq!(ran(&child, LONG), Ok(()), "its pipes are still open");
+        until_gone(&id());
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let probe = Probe::Command(CommandProbe {
+            argv: vec!["/no/such/program".into()],
+            environment: Vec::new(),
+        });
+        let failed = runtime.block_on(run(&probe, LONG)).map(|_| ());
+        let words = failed.map_err(|failed| failed.to_string());
+        assert!(words.is_err_and(|words| words.starts_with("/no/such/program: ")));
+    }
+}
