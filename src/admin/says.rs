@@ -26,7 +26,7 @@ pub fn emergency(emergency: &Emergency) -> String {
         Some(reason) => writeln!(text, ": {reason}"),
         None => writeln!(text, "."),
     };
-    let skipped: Vec<_> = emergency.skipped.iter().map(|one| skipped(*one)).collect();
+    let skipped: Vec<_> = emergency.skipped.iter().map(skipped).collect();
     let _ = writeln!(
         text,
         "Skipped: {}. Cut: {} and {}.",
@@ -135,13 +135,14 @@ pub fn command_if_dead(site: &SiteView) -> Option<String> {
     site::emergency_command(name, active.as_ref()?, sides.iter())
 }
 
-/// Names what an emergency leaves out.
+/// Names what a flip leaves out.
 #[must_use]
-pub fn skipped(skipped: Skipped) -> &'static str {
+pub fn skipped(skipped: &Skipped) -> String {
     match skipped {
-        Skipped::Drain => "the drain",
-        Skipped::Sync => "the last copy",
-        Skipped::Checks => "the checks of the target",
+        Skipped::Drain => "the drain".into(),
+        Skipped::Sync => "the last copy".into(),
+        Skipped::Checks => "the checks of the target".into(),
+        Skipped::Check(name) => format!("the check {name:?} of the target"),
     }
 }
 

@@ -127,8 +127,22 @@ pub enum FlipError {
     )]
     DuringWithNow,
     /// A planned flip that wants to leave the checks out.
-    #[error("only an emergency flip (`now`) may leave the checks of its target out")]
+    #[error(
+        "only an emergency flip (`now`) may leave all checks of its target out: name those that are \
+         to be gone over"
+    )]
     ForceWithoutNow,
+    /// A check is to be gone over, and nobody says why.
+    #[error("to go over a check needs a reason, for those who find its traces later: say why")]
+    ForceWithoutReason,
+    /// No site that moves has such a check.
+    #[error("no site that moves has a check {check:?}; there are: {known}")]
+    UnknownCheck {
+        /// What was asked for.
+        check: String,
+        /// The checks there are.
+        known: String,
+    },
     /// What the requester looked at is not what is.
     #[error("the sites have changed since: look again with `pointsman status`, then repeat it")]
     Changed,

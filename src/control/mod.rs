@@ -60,7 +60,7 @@ pub use checks::{CheckStatus, Findings, SideChecks};
 pub use handle::{CancelError, FlipError, Handle};
 pub use invite::{Invitation, InviteError, InviteRequest};
 pub use reload::Disk;
-pub use request::{Expected, FlipRequest, RequestKey, What};
+pub use request::{Expected, FlipRequest, Forced, RequestKey, What};
 pub use start::{Control, StartError, Stopped};
 pub use status::{
     AccessSaid, CertStatus, Emergency, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status,

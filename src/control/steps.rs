@@ -60,6 +60,7 @@ impl Actor {
                 }
             }
         }
+        let but = Arc::new(running.skipped_checks());
         running.spawn_answer(&self.events, async move {
             if let Err(why) = tried {
                 return Input::Preflight(Err(why));
@@ -69,7 +70,7 @@ impl Actor {
             } else {
                 Thoroughness::OneTry
             };
-            Input::Preflight(checks::all(targets, how).await)
+            Input::Preflight(checks::all(targets, how, but).await)
         })
     }
 

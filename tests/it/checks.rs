@@ -1,6 +1,6 @@
 //! Checks: what each kind finds, shown all the time for both sides, and what a flip makes of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, OneSite, Place};
 use crate::support::teller::Teller;
@@ -216,6 +216,10 @@ fn a_check_that_fails_on_the_target_refuses_the_flip_in_its_words_though_it_pass
         "check \"quiz\" of ispot side backup at {place} failed: answered 500 instead of 200"
     );
     assert!(said.contains(&words), "{said}");
+    assert!(
+        said.contains("--force-check quiz"),
+        "the way over it: {said}"
+    );
     assert_eq!(checked.place.site()["active"], "live");
     assert_eq!(checked.place.site()["epoch"], 1, "nothing happened");
 
@@ -226,6 +230,99 @@ fn a_check_that_fails_on_the_target_refuses_the_flip_in_its_words_though_it_pass
         Some(0),
         "the side that is left may fail"
     );
+}
+
+#[test]
+fn one_named_check_is_gone_over_with_a_reason_and_every_other_counts() {
+    let checks = "[{name: home, get: /}, {name: the quiz, get: /quiz}, {name: news, get: /news}]";
+    let checked = checked("1h", checks);
+    let place = &checked.place;
+    for (arguments, words) in [
+        (&["--force-check", "the quiz"][..], "--reason"),
+        (&["--force-check", "the quiz", "--reason", " "], "reason"),
+        (
+            &["--force-check", "qiuz", "--reason", "x"],
+            "check \"qiuz\"; there are: home, news, the quiz",
+        ),
+        (&["--force-check", "--reason", "x"], "--now"),
+    ] {
+        let (code, said) = checked.flip(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    assert_eq!(place.flips(), 0);
+    checked.backup.says("/quiz", "500 Oh", "", "");
+
+    let over_one = ["--force-check", "the quiz", "--reason", "quiz is off"];
+    let (code, said) = checked.flip(&over_one);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("check \"news\""), "another one fails: {said}");
+    checked.backup.says("/news", "200 OK", "", "");
+    let (code, said) = checked.flip(&over_one);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("whatever \"the quiz\" says"), "{said}");
+    assert!(!said.contains("What was cut"), "it is no emergency: {said}");
+
+    let flip = place.flip_ended(2);
+    assert_eq!(flip["skipped"], json!(["check:the quiz"]), "{flip}");
+    assert_eq!(place.site()["emergency"], Value::Null, "it is none");
+    let row = "SELECT skipped, reason FROM flips WHERE id = 2";
+    let row: (String, String) = place
+        .journal()
+        .query_row(row, [], |row| row.try_into())
+        .unwrap();
+    assert_eq!(row, ("check:the%20quiz".into(), "quiz is off".into()));
+    let Checked {
+        place,
+        live,
+        backup,
+        daemon,
+    } = checked;
+    daemon.kill();
+    let daemon = place.start();
+    assert_eq!(place.flip_ended(2)["skipped"], json!(["check:the quiz"]));
+    assert_eq!(place.site()["emergency"], Value::Null);
+    drop((live, backup, daemon));
+}
+
+#[test]
+fn over_the_api_checks_are_named_in_a_list_and_an_emergency_may_name_some_too() {
+    let checked = checked("1h", "[{name: home, get: /home}, {name: news, get: /news}]");
+    let place = &checked.place;
+    let ask = |more: &str| {
+        let body = format!(r#"{{"moves": [{{"site": "ispot", "to": "backup"}}], {more}}}"#);
+        place.post_flip(&[], &body)
+    };
+    for (more, status, code) in [
+        (r#""force_check": ["news"]"#, 422, "reason-needed"),
+        (
+            r#""force_check": ["old"], "reason": "x""#,
+            422,
+            "unknown-check",
+        ),
+        (r#""force_check": "news", "reason": "x""#, 422, "bad-body"),
+        (
+            r#""force_check": true, "reason": "x""#,
+            422,
+            "force-without-now",
+        ),
+    ] {
+        let refused = ask(more);
+        let got = (refused.status, refused.body["code"].as_str());
+        assert_eq!(got, (status, Some(code)), "{more}: {}", refused.body);
+    }
+
+    let now = r#""now": true, "reason": "x", "force_check": ["news"]"#;
+    assert_eq!(ask(now).status, 202);
+    let refused = place.flip_ended(1);
+    assert_eq!(refused["outcome"], "refused", "{refused}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("\"home\""), "{message}");
+    checked.backup.says("/home", "200 OK", "", "");
+    assert_eq!(ask(now).status, 202);
+    assert_eq!(place.flip_ended(2)["outcome"], "settled");
+    let skipped = &place.site()["emergency"]["skipped"];
+    assert_eq!(*skipped, json!(["drain", "sync", "check:news"]));
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod plan;
 
 use std::path::Path;
 
-use crate::admin::{FlipAsked, FlipBody, MoveBody, Problem, StatusView};
+use crate::admin::{FlipAsked, FlipBody, ForceBody, MoveBody, Problem, StatusView};
 use crate::control::Outcome;
 use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
@@ -36,6 +36,7 @@ use super::{Output, out, socket};
                         pointsman flip ispot megalab --during hold --yes\n  \
                         pointsman flip --group web --to backup --reason \"disk failure\"\n  \
                         pointsman flip ispot --now --reason \"live is dead\"\n  \
+                        pointsman flip ispot --force-check quiz --reason \"quiz is off today\"\n  \
                         pointsman flip --cancel 7"
 )]
 pub(super) struct Args {
@@ -57,14 +58,15 @@ pub(super) struct Args {
     /// The active side is dead: cut what is in flight, copy nothing; needs a reason
     #[arg(long, requires = "reason", conflicts_with = "during")]
     now: bool,
-    /// With --now: move even if a check of the target fails
-    #[arg(long, requires = "now")]
-    force_check: bool,
+    /// Move even if this check of the target fails, with a reason; may be repeated. Without a
+    /// NAME, and with --now only: whatever the checks say
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    force_check: Vec<String>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check"])]
     cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -77,6 +79,10 @@ pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
         out::complain(
             "pointsman: a flip asks for confirmation, and there is no terminal to ask on: add --yes",
         );
+        return Ok(Exit::Usage);
+    }
+    if let Some(wrong) = forced_wrongly(args) {
+        out::complain(&format!("pointsman: {wrong}"));
         return Ok(Exit::Usage);
     }
     let client = Client::new(&socket::find(named_socket));
@@ -126,6 +132,30 @@ fn named(args: &Args) -> String {
     args.group.clone().unwrap_or_else(|| args.sites.join(" "))
 }
 
+/// Says what is missing for checks to be gone over.
+fn forced_wrongly(args: &Args) -> Option<&'static str> {
+    match force_check(args) {
+        ForceBody::All(true) if !args.now => Some(
+            "--force-check without the name of a check leaves all of them out, which is for an \
+             emergency: name the check, or add --now",
+        ),
+        ForceBody::Named(_) if args.reason.is_none() => {
+            Some("to go over a check needs a reason: add --reason")
+        }
+        ForceBody::All(_) | ForceBody::Named(_) => None,
+    }
+}
+
+/// An empty name is one that was left out.
+fn force_check(args: &Args) -> ForceBody {
+    let names = &args.force_check;
+    if names.is_empty() || names.iter().any(String::is_empty) {
+        ForceBody::All(!names.is_empty())
+    } else {
+        ForceBody::Named(names.clone())
+    }
+}
+
 fn body(args: &Args) -> FlipBody {
     let to = args.to.as_deref().map(SideName::new);
     let group = args.group.as_deref().map(GroupName::new);
@@ -140,7 +170,7 @@ fn body(args: &Args) -> FlipBody {
         during: args.during,
         reason: args.reason.clone(),
         now: args.now,
-        force_check: args.force_check,
+        force_check: force_check(args),
     }
 }
 

@@ -22,13 +22,14 @@ pub(in crate::control) enum Thoroughness {
 /// How many sites are checked at once: users may be waiting for the last of them.
 const SITES_AT_ONCE: usize = 32;
 
-/// Runs the checks of the sides that sites are to move to.
+/// Runs the checks of the sides that sites are to move to, but for those of some names.
 ///
 /// # Errors
 /// The first failure that is found, in words for the operator.
 pub(in crate::control) async fn all(
     targets: Vec<(Arc<Site>, SideName)>,
     thoroughness: Thoroughness,
+    but: Arc<Vec<String>>,
 ) -> Result<(), String> {
     let mut targets = targets.into_iter();
     let mut checks = JoinSet::new();
@@ -36,7 +37,7 @@ pub(in crate::control) async fn all(
         while checks.len() < SITES_AT_ONCE
             && let Some((site, to)) = targets.next()
         {
-            checks.spawn(side(site, to, thoroughness));
+            checks.spawn(side(site, to, thoroughness, Arc::clone(&but)));
         }
         match checks.join_next().await {
             None => return Ok(()),
@@ -49,7 +50,12 @@ pub(in crate::control) async fn all(
 ///
 /// # Errors
 /// The first failure that is found, in words for the operator.
-async fn side(site: Arc<Site>, side: SideName, thoroughness: Thoroughness) -> Result<(), String> {
+async fn side(
+    site: Arc<Site>,
+    side: SideName,
+    thoroughness: Thoroughness,
+    but: Arc<Vec<String>>,
+) -> Result<(), String> {
     let Some(origins) = site.side(&side).map(|side| side.web.len()) else {
         return Err(format!("site {} has no side {side} any more", site.name));
     };
@@ -57,8 +63,11 @@ async fn side(site: Arc<Site>, side: SideName, thoroughness: Thoroughness) -> Re
     let mut checks = JoinSet::new();
     for origin in 0..origins {
         let (site, side, trust) = (Arc::clone(&site), side.clone(), Arc::clone(&trust));
+        let but = Arc::clone(&but);
         checks.spawn(async move {
-            for check in &site.preflight.checks {
+            let mut made = site.preflight.checks.iter();
+            let made = made.by_ref().filter(|check| !but.contains(&check.name));
+            for check in made {
                 of_origin(&site, &side, origin, check, thoroughness, &trust).await?;
             }
             Ok::<_, String>(())
@@ -90,9 +99,26 @@ async fn of_origin(
     };
     question.ask(tries, trust).await.map_err(|why| {
         let (name, place) = (&check.name, question.place());
-        format!(
+        let failed = format!(
             "check {name:?} of {} side {side} at {place} failed: {why}",
             site.name
-        )
+        );
+        match thoroughness {
+            Thoroughness::AllTries => format!(
+                "{failed}; put that right, or go over this check with --force-check {} --reason …",
+                quoted(name)
+            ),
+            Thoroughness::OneTry => failed,
+        }
     })
+}
+
+/// Writes a name as a shell takes it for one word.
+fn quoted(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+    if name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
 }
