@@ -131,23 +131,32 @@ impl Actor {
         })
     }
 
-    /// Waits until no origin is likely to be at work any more on a write that was given up.
+    /// Waits until no origin is likely to be at work any more on a write that was given up, or says
+    /// that it is not.
     pub(super) fn await_linger(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
-        let quiet = running.moves.iter().filter_map(|moving| {
-            let given_up = moving.lane.gates.last_abandoned()?;
-            Some(given_up + moving.site.flip.linger)
-        });
-        let quiet = quiet
-            .max()
-            .filter(|&quiet| quiet > std::time::Instant::now());
-        let Some(quiet) = quiet else {
-            return Some(Input::Lingered);
-        };
+        let (mut asked, mut over) = (Vec::new(), None);
+        for moving in &running.moves {
+            let Some(given_up) = moving.lane.gates.last_abandoned() else {
+                continue;
+            };
+            if moving.site.flip.quiet.is_some() {
+                asked.push((Arc::clone(&moving.site), moving.planned.from.clone()));
+            } else {
+                over = over.max(Some(given_up + moving.site.flip.linger));
+            }
+        }
+        let over = over.filter(|&over| over > std::time::Instant::now());
+        if over.is_none() && asked.is_empty() {
+            return Some(Input::Lingered(Ok(())));
+        }
         tracing::info!(flip = %id, "waits for what an origin may still do with a write given up");
         running.spawn_answer(&self.events, async move {
-            tokio::time::sleep_until(quiet.into()).await;
-            Input::Lingered
+            let quiet = checks::until_quiet(asked).await;
+            if let (Ok(()), Some(over)) = (&quiet, over) {
+                tokio::time::sleep_until(over.into()).await;
+            }
+            Input::Lingered(quiet)
         })
     }
 

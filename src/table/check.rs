@@ -1,4 +1,4 @@
-//! What a check asks, and what passes: `preflight.checks`.
+//! What a check asks, and what passes: `preflight.checks` and `flip.quiet`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;

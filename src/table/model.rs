@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
 
-use super::check::Preflight;
+use super::check::{Check, Preflight};
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
 use super::path;
@@ -269,8 +269,11 @@ pub struct FlipPolicy {
     pub drain_for: Duration,
     /// What becomes of what is still in flight then.
     pub drain_then: DrainThen,
-    /// How long an origin is given to end what was given up before its answer ended.
+    /// How long an origin is given to end what was given up before its answer ended; nothing with
+    /// `quiet`.
     pub linger: Duration,
+    /// What tells, in its place, that an origin has ended what was given up: this check passes.
+    pub quiet: Option<Box<Check>>,
     /// What becomes of WebSockets and other tunnels.
     pub websockets: Tunnels,
 }

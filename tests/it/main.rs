@@ -38,6 +38,7 @@ mod model;
 mod peers;
 mod proxy;
 mod proxy_gates;
+mod quiet;
 mod read_only;
 mod recovery;
 mod reload;

@@ -60,10 +60,11 @@ impl Draining {
                 };
                 (Flip::Draining(next), vec![Action::AwaitLinger])
             }
-            (Input::Lingered, Drain::Lingers) => (
+            (Input::Lingered(Ok(())), Drain::Lingers) => (
                 Flip::Syncing(Syncing { plan }),
                 vec![Action::RunHooks(Hooks::Sync)],
             ),
+            (Input::Lingered(Err(why)), Drain::Lingers) => restore(Outcome::Restored, why, true),
             (Input::Timer { .. }, Drain::WasCut) => stuck(),
             (Input::Timer { writes_in_flight }, Drain::Waits) => {
                 match (plan.drain_then, writes_in_flight) {

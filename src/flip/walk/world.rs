@@ -159,7 +159,7 @@ impl World {
                     self.then(Some(Input::Drained), |_| {})
                 }
             }
-            Action::AwaitLinger => self.then(Some(Input::Lingered), |_| {}),
+            Action::AwaitLinger => self.clone().either(Input::Lingered, self),
             Action::SetTimer(_) => self.then(None, |set| {
                 set.timer_on_its_way |= set.timer_set;
                 set.timer_set = true;

@@ -74,6 +74,11 @@ const CHECKS: &[Key] = &[
     ),
 ];
 
+/// `sites.<site>.flip.quiet`.
+pub(super) const QUIET: &[Key] = &[
+    GET, HEAD, STATUS, HEADER, BODY, BODY_REGEX, JSON, TCP, DNS, COMMAND, TIMEOUT,
+];
+
 const GET: Key = key(
     "get",
     Shape::Form(&TARGET),

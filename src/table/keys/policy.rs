@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::site::{DrainThen, During, Tunnels};
 
+use super::check::QUIET;
 use super::form::{FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, between, key, times};
 use super::{Key, Need, Shape};
 
@@ -32,6 +33,12 @@ pub(super) const FLIP: &[Key] = &[
         between(Duration::ZERO, times(10, MINUTE)),
         Need::Default("5s"),
         "How long an origin is given to end a write that was given up before its answer ended.",
+    ),
+    key(
+        "quiet",
+        Shape::Keys(QUIET),
+        Need::LeftOut("it waits for `linger`"),
+        "A check that passes when an origin is no longer at work on such a write.",
     ),
     key(
         "websockets",

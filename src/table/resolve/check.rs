@@ -1,4 +1,4 @@
-//! Checks: `preflight`, what is asked and what passes.
+//! Checks: `preflight` and `flip.quiet`, what is asked and what passes.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,13 +23,17 @@ const NAME_LETTERS_MAX: usize = 100;
 
 /// What a check goes by where it does not say so itself.
 #[derive(Clone, Copy, Debug)]
-struct Defaults {
-    timeout: Duration,
-    tries: u32,
+pub(super) struct Defaults {
+    pub(super) timeout: Duration,
+    pub(super) tries: u32,
 }
 
 /// Reads `preflight:`; without it, there is nothing to check.
-pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>, sides: &[Side]) -> Preflight {
+pub(super) fn preflight(
+    report: &mut Report,
+    at: Option<&At<'_>>,
+    sides: &[Side],
+) -> (Preflight, Defaults) {
     let mut preflight = Preflight {
         every: Duration::from_secs(10),
         checks: Vec::new(),
@@ -39,7 +43,7 @@ pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>, sides: &[Side]
         tries: 2,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
-        return preflight;
+        return (preflight, defaults);
     };
     let bounds = Duration::from_millis(100)..=HOUR;
     preflight.every = span(report, &fields, "every", preflight.every, bounds);
@@ -51,7 +55,7 @@ pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>, sides: &[Side]
     if let Some(at) = checks.filter(|_| items.len() > CHECKS_MAX) {
         let remedy = format!("write at most {CHECKS_MAX}; one page may look after many things");
         at.wrong(report, Wrong::new("there are too many checks", remedy));
-        return preflight;
+        return (preflight, defaults);
     }
     for at in items {
         let Some(check) = check(report, &at, defaults, sides) else {
@@ -67,7 +71,25 @@ pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>, sides: &[Side]
         }
         preflight.checks.push(check);
     }
-    preflight
+    (preflight, defaults)
+}
+
+/// Reads `flip.quiet`.
+pub(super) fn quiet(
+    report: &mut Report,
+    at: &At<'_>,
+    defaults: Defaults,
+    sides: &[Side],
+) -> Option<Check> {
+    let fields = fields(report, at)?;
+    let timeout = timeout(report, &fields, defaults.timeout);
+    let ask = ask(report, &fields, sides)?;
+    Some(Check {
+        name: "quiet".into(),
+        timeout,
+        tries: 1,
+        ask,
+    })
 }
 
 fn timeout(report: &mut Report, fields: &Fields<'_>, default: Duration) -> Duration {

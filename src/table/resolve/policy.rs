@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::site::{DrainThen, During, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
-use super::super::model::{FlipPolicy, Maintenance, Timeouts};
+use super::super::model::{FlipPolicy, Maintenance, Side, Timeouts};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
 use super::Context;
+use super::check::{self, Defaults};
 
 /// The size of a page, in bytes: it is kept in memory and sent whole to whoever asks.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -34,7 +35,12 @@ const HOLD_BYTES: RangeInclusive<u64> = 64 * KILOBYTE..=16 * 1024 * MEGABYTE;
 const RELEASE_RATE: RangeInclusive<u32> = 1..=1_000_000;
 
 /// Reads `flip:`; without it, everything is at its default.
-pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
+pub(super) fn flip(
+    report: &mut Report,
+    at: Option<&At<'_>>,
+    defaults: Defaults,
+    sides: &[Side],
+) -> FlipPolicy {
     let mut policy = FlipPolicy {
         during: During::Page,
         hold_for: Duration::from_secs(5),
@@ -44,6 +50,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
         linger: Duration::from_secs(5),
+        quiet: None,
         websockets: Tunnels::Close,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
@@ -67,6 +74,14 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
     }
     let bounds = Duration::ZERO..=10 * MINUTE;
     policy.linger = span(report, &fields, "linger", policy.linger, bounds);
+    if let Some(quiet) = fields.find(report, "quiet") {
+        if let Some(linger) = fields.find(report, "linger") {
+            let message = "`quiet` asks the origin how long it takes";
+            linger.wrong(report, Wrong::new(message, "keep one of the two"));
+        }
+        policy.linger = Duration::ZERO;
+        policy.quiet = check::quiet(report, &quiet, defaults, sides).map(Box::new);
+    }
     let drain = fields.find(report, "drain");
     if let Some(drain) = drain.and_then(|at| at.fields(report)) {
         let bounds = Duration::ZERO..=HOUR;

@@ -107,9 +107,9 @@ fn one(
         None => Vec::new(),
     };
     let preflight = fields.find(report, "preflight");
-    let preflight = check::preflight(report, preflight.as_ref(), &sides);
+    let (preflight, defaults) = check::preflight(report, preflight.as_ref(), &sides);
     let flip = fields.find(report, "flip");
-    let flip = policy::flip(report, flip.as_ref());
+    let flip = policy::flip(report, flip.as_ref(), defaults, &sides);
     let timeouts = fields.find(report, "timeouts");
     let timeouts = policy::timeouts(report, timeouts.as_ref());
     let maintenance = fields.find(report, "maintenance");

@@ -63,7 +63,7 @@ impl OneSite {
 
 /// Has a flip not wait for what a killed daemon may have left at work, unless it says so itself.
 fn without_linger(flip: &str) -> String {
-    if flip.contains("linger") {
+    if flip.contains("linger") || flip.contains("quiet") {
         return flip.to_owned();
     }
     flip.replacen('{', "{linger: 0s, ", 1)

@@ -78,6 +78,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
+            quiet: None,
             websockets: Tunnels::Close,
         },
         preflight: Preflight {

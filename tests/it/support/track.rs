@@ -65,6 +65,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
+            quiet: None,
             websockets: Tunnels::Close,
         },
         preflight: Preflight {
