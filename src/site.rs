@@ -177,18 +177,86 @@ pub enum Outcome {
     Restored,
 }
 
-/// What an emergency flip leaves out of a planned one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What a flip leaves out, because it is an emergency or somebody goes over a check.
+///
+/// As text it is its word; a check that is gone over is `check:` and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Skipped {
     /// The wait for what is in flight: it is cut.
     Drain,
     /// The last copy of the data, and the checks after it.
     Sync,
-    /// The checks of the target.
+    /// The checks of the target, all of them.
     Checks,
+    /// One check of the target, by its name.
+    Check(Arc<str>),
     /// The wait for DNS answers that clients may still use.
     Lease,
+}
+
+impl Skipped {
+    /// What comes before the name of a check.
+    const CHECK: &'static str = "check:";
+
+    /// Names the check that is gone over, if it is one.
+    pub fn check(&self) -> Option<&str> {
+        match self {
+            Self::Check(name) => Some(name),
+            Self::Drain | Self::Sync | Self::Checks | Self::Lease => None,
+        }
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drain => f.write_str("drain"),
+            Self::Sync => f.write_str("sync"),
+            Self::Checks => f.write_str("checks"),
+            Self::Lease => f.write_str("lease"),
+            Self::Check(name) => write!(f, "{}{name}", Self::CHECK),
+        }
+    }
+}
+
+impl FromStr for Skipped {
+    type Err = UnknownWord;
+
+    fn from_str(given: &str) -> Result<Self, UnknownWord> {
+        match given {
+            "drain" => Ok(Self::Drain),
+            "sync" => Ok(Self::Sync),
+            "checks" => Ok(Self::Checks),
+            "lease" => Ok(Self::Lease),
+            _ => match given.strip_prefix(Self::CHECK) {
+                Some(name) => Ok(Self::Check(name.into())),
+                None => Err(UnknownWord {
+                    given: given.into(),
+                    allowed: &["drain", "sync", "checks", "lease", "check:NAME"],
+                }),
+            },
+        }
+    }
+}
+
+impl From<Skipped> for String {
+    fn from(skipped: Skipped) -> Self {
+        skipped.to_string()
+    }
+}
+
+impl TryFrom<String> for Skipped {
+    type Error = UnknownWord;
+
+    fn try_from(given: String) -> Result<Self, UnknownWord> {
+        given.parse()
+    }
+}
+
+/// Tells whether a flip that leaves this out takes the side that it leaves as dead.
+pub fn is_emergency(skipped: &[Skipped]) -> bool {
+    skipped.contains(&Skipped::Drain)
 }
 
 /// The move of one site that a flip makes.
@@ -316,12 +384,6 @@ words!(Outcome {
     Refused = "refused",
     RestoredUnheld = "restored-unheld",
     Restored = "restored",
-});
-words!(Skipped {
-    Drain = "drain",
-    Sync = "sync",
-    Checks = "checks",
-    Lease = "lease",
 });
 words!(OnHold { NoData = "nodata", Keep = "keep" });
 words!(DrainThen { Restore = "restore", Cut = "cut" });

@@ -73,6 +73,6 @@ fn site(text: &mut String, number: usize, stage: &Stage<'_>) {
         text.push_str("    paths:\n      /quiz: {access: open}\n");
     }
     text.push_str(
-        "    preflight: {timeout: 2s, tries: 1, checks: [{name: home, get: /, status: 200}]}\n",
+        "    preflight: {every: 1h, timeout: 2s, tries: 1, checks: [{name: home, get: /, status: 200}]}\n",
     );
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::control::{FlipRequest, What};
+use crate::control::{FlipRequest, Forced, What};
 use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
 use super::Parts;
@@ -37,15 +37,50 @@ pub struct FlipBody {
     /// An emergency: what is in flight is cut, nothing is copied; needs a reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
-    /// In an emergency: moves to a side whose checks nobody has looked at.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub force_check: bool,
+    /// The names of checks of the target that are gone over, with a reason; or `true` for all of
+    /// them, in an emergency.
+    #[serde(default, skip_serializing_if = "ForceBody::is_nothing")]
+    pub force_check: ForceBody,
     /// Takes the moves of this flip back, in the place of `moves` and `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<FlipId>,
     /// Only tells what would happen: 200 with the plan.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+}
+
+/// Which checks are gone over, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`force_check` is a list of names of checks, or true for all"
+)]
+pub enum ForceBody {
+    /// All of them, or none.
+    All(bool),
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+impl Default for ForceBody {
+    fn default() -> Self {
+        Self::All(false)
+    }
+}
+
+impl ForceBody {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn forced(self) -> Forced {
+        match self {
+            Self::All(true) => Forced::All,
+            Self::All(false) => Forced::Nothing,
+            Self::Named(names) if names.is_empty() => Forced::Nothing,
+            Self::Named(names) => Forced::Named(names),
+        }
+    }
 }
 
 /// One site to move.
@@ -107,7 +142,7 @@ pub(super) async fn begin(
         during: body.during,
         reason: body.reason,
         now: body.now,
-        force_check: body.force_check,
+        forced: body.force_check.forced(),
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
         who: who(uid).await,

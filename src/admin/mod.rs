@@ -37,7 +37,7 @@ mod server;
 mod view;
 
 pub use access::{AccessBody, AccessChanged};
-pub use flips::{FlipAsked, FlipBody, MoveBody};
+pub use flips::{FlipAsked, FlipBody, ForceBody, MoveBody};
 pub use invite::{InviteBody, Invited};
 pub use problem::Problem;
 pub use server::{CONNECTIONS_MAX, Error, Listeners, Server, spawn};

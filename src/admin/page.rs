@@ -103,7 +103,11 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     let status = &site.status;
     let class = if status.active.is_none() || site.down_since.is_some() {
         "card bad"
-    } else if status.diverged || status.problem.is_some() || status.emergency.is_some() {
+    } else if status.diverged
+        || status.problem.is_some()
+        || status.emergency.is_some()
+        || site.has_failing_check()
+    {
         "card warn"
     } else {
         "card"
@@ -139,6 +143,9 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
             write!(page, "<br>If it is dead: <code>{command}</code>")?;
         }
         page.push_str("</p>");
+    }
+    for line in says::failing(site, jiff::Timestamp::now()) {
+        write!(page, "<p class=say>Check of {}</p>", Escaped(&line))?;
     }
     if status.active.is_none() {
         page.push_str("<p class=say>Which side is active is in doubt: users get the page.</p>");

@@ -78,6 +78,8 @@ impl From<&FlipError> for Problem {
             FlipError::ReasonNeeded => (StatusCode::UNPROCESSABLE_ENTITY, "reason-needed"),
             FlipError::DuringWithNow => (StatusCode::UNPROCESSABLE_ENTITY, "during-with-now"),
             FlipError::ForceWithoutNow => (StatusCode::UNPROCESSABLE_ENTITY, "force-without-now"),
+            FlipError::ForceWithoutReason => (StatusCode::UNPROCESSABLE_ENTITY, "reason-needed"),
+            FlipError::UnknownCheck { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-check"),
             FlipError::Twice { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "site-named-twice"),
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),

@@ -1,8 +1,11 @@
-//! What the status says of a site that is down, or was moved in an emergency, for the page and for the terminal alike.
+//! What the status says of a site that is down, fails its checks, or was moved in an emergency,
+//! for the page and for the terminal alike.
 
 use std::fmt::Write as _;
 
-use crate::control::{AccessSaid, Emergency, SiteStatus};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::control::{AccessSaid, CheckStatus, Emergency, SideChecks, SiteStatus};
 use crate::site::{self, Access, Skipped};
 
 use super::view::SiteView;
@@ -23,7 +26,7 @@ pub fn emergency(emergency: &Emergency) -> String {
         Some(reason) => writeln!(text, ": {reason}"),
         None => writeln!(text, "."),
     };
-    let skipped: Vec<_> = emergency.skipped.iter().map(|one| skipped(*one)).collect();
+    let skipped: Vec<_> = emergency.skipped.iter().map(skipped).collect();
     let _ = writeln!(
         text,
         "Skipped: {}. Cut: {} and {}.",
@@ -79,6 +82,47 @@ pub fn down(site: &SiteView) -> Option<String> {
     ))
 }
 
+/// Says which checks of a site fail, a line for each: what, why, and for how long.
+#[must_use]
+pub fn failing(site: &SiteView, now: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    for SideChecks { side, checks } in &site.checks {
+        let failing = checks.iter().filter(|check| check.ok == Some(false));
+        lines.extend(failing.map(|check| format!("{side}: {}", finding(check, now))));
+    }
+    lines
+}
+
+/// Says what a check found last: `quiz: answered 500 instead of 200, for 3 m`.
+#[must_use]
+pub fn finding(check: &CheckStatus, now: Timestamp) -> String {
+    let name = &check.name;
+    let words = match (check.ok, &check.words) {
+        (None, _) => return format!("{name}: not made yet"),
+        (Some(true), _) => "ok",
+        (Some(false), Some(words)) => words,
+        (Some(false), None) => "fails",
+    };
+    let for_how_long = check.since.map_or(String::new(), |since| {
+        format!(", for {}", roughly(now.duration_since(since)))
+    });
+    let stale = match check.last_run.filter(|_| check.stale) {
+        Some(last) => format!(" (last made {} ago)", roughly(now.duration_since(last))),
+        None => String::new(),
+    };
+    format!("{name}: {words}{for_how_long}{stale}")
+}
+
+/// `12 s`, `3 m`, `5 h`, `2 d`.
+fn roughly(duration: SignedDuration) -> String {
+    match duration.as_secs().max(0) {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} m", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// Names the command for a site whose active side is dead.
 #[must_use]
 pub fn command_if_dead(site: &SiteView) -> Option<String> {
@@ -91,14 +135,15 @@ pub fn command_if_dead(site: &SiteView) -> Option<String> {
     site::emergency_command(name, active.as_ref()?, sides.iter())
 }
 
-/// Names what an emergency leaves out.
+/// Names what a flip leaves out.
 #[must_use]
-pub fn skipped(skipped: Skipped) -> &'static str {
+pub fn skipped(skipped: &Skipped) -> String {
     match skipped {
-        Skipped::Drain => "the drain",
-        Skipped::Sync => "the last copy",
-        Skipped::Checks => "the checks of the target",
-        Skipped::Lease => "the wait for DNS answers that clients may still use",
+        Skipped::Drain => "the drain".into(),
+        Skipped::Sync => "the last copy".into(),
+        Skipped::Checks => "the checks of the target".into(),
+        Skipped::Check(name) => format!("the check {name:?} of the target"),
+        Skipped::Lease => "the wait for DNS answers that clients may still use".into(),
     }
 }
 
@@ -123,7 +168,7 @@ mod tests {
             cut_reads: 1,
             cut_writes: 2,
             forwarded: 7,
-            last_forwarded: Some(jiff::Timestamp::UNIX_EPOCH),
+            last_forwarded: Some(Timestamp::UNIX_EPOCH),
         });
 
         assert_eq!(

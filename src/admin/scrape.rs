@@ -10,7 +10,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
-use crate::control::{Handle, Status};
+use crate::control::{Findings, Handle, SideChecks, Status};
 use crate::switchboard::{Snapshot, Switchboard, now_ms};
 use crate::telemetry::names;
 
@@ -73,6 +73,7 @@ impl Collector for Published {
         let snapshot = self.switchboard.current();
         gauges.read_gates(&snapshot);
         gauges.read_leases(&snapshot);
+        gauges.read_findings(self.handle.findings());
         gauges
             .all()
             .into_iter()
@@ -86,6 +87,8 @@ struct Gauges {
     active: IntGaugeVec,
     diverged: IntGaugeVec,
     down: IntGaugeVec,
+    check: IntGaugeVec,
+    checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
     serial: IntGaugeVec,
@@ -124,6 +127,12 @@ impl Gauges {
                 "1 while no origin of the active side accepts connections, 0 for the others.",
                 &["site", "side"],
             )?,
+            check: labelled(
+                names::CHECK_OK,
+                "1 when a check of a side passed the last time.",
+                &["site", "side", "check"],
+            )?,
+            checks_in_flight: gauge(names::CHECKS_IN_FLIGHT, "Checks that are being made.")?,
             in_flight: labelled(
                 names::HTTP_REQUESTS_IN_FLIGHT,
                 "Requests at the origins of the lane that serves.",
@@ -157,12 +166,14 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 13] {
+    fn all(&self) -> [&dyn Collector; 15] {
         [
             &self.epoch,
             &self.active,
             &self.diverged,
             &self.down,
+            &self.check,
+            &self.checks_in_flight,
             &self.in_flight,
             &self.hold,
             &self.serial,
@@ -221,6 +232,21 @@ impl Gauges {
             let gauge = self.lease.with_label_values(&[site.as_str()]);
             gauge.set(left.as_secs_f64());
         }
+    }
+
+    /// A check that was not made yet, or not for long, is not shown: it says nothing of now.
+    fn read_findings(&self, findings: &Findings) {
+        for (site, sides) in findings.all() {
+            for SideChecks { side, checks } in &sides {
+                let known = checks.iter().filter(|check| !check.stale);
+                for (check, ok) in known.filter_map(|check| Some((check, check.ok?))) {
+                    let labels = &[site.as_str(), side.as_str(), check.name.as_str()];
+                    self.check.with_label_values(labels).set(ok.into());
+                }
+            }
+        }
+        let in_flight = findings.in_flight();
+        self.checks_in_flight.set(whole(in_flight as u64));
     }
 
     fn read_gates(&self, snapshot: &Snapshot) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{CertStatus, FlipStatus, SiteStatus, Status, ZoneStatus};
+use crate::control::{CertStatus, FlipStatus, SideChecks, SiteStatus, Status, ZoneStatus};
 use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
 
@@ -51,6 +51,9 @@ pub struct SiteView {
     /// there found.
     #[serde(default)]
     pub down_since: Option<Timestamp>,
+    /// What its checks found last, side by side; empty without checks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<SideChecks>,
 }
 
 /// One flip, with what its sites have in flight.
@@ -123,7 +126,9 @@ impl WatchView {
             .partition(|flip| flip.outcome.is_some());
         let flips = running.into_iter().chain(ended.into_iter().take(ENDED_MAX));
         let sites = sites.into_iter().take(WATCHED_MAX);
-        let sites: Vec<_> = sites.map(|site| SiteView::join(site, &snapshot)).collect();
+        let sites: Vec<_> = sites
+            .map(|site| SiteView::join(site, &snapshot, Vec::new()))
+            .collect();
         Self {
             generation: status.generation,
             file: status.file.clone(),
@@ -141,19 +146,28 @@ fn has_something(site: &SiteStatus) -> bool {
     !is_well || site.flip.is_some() || site.emergency.is_some() || site.access_said.is_some()
 }
 
+/// What the checks of each site found.
+type Found = BTreeMap<SiteName, Vec<SideChecks>>;
+
 impl StatusView {
     /// Joins a published status with the counts of this instant.
     pub(super) fn of(status: &Status, parts: &Parts) -> Self {
-        Self::join(status, &parts.switchboard.current())
+        let found = parts.handle.findings().all();
+        Self::join(status, &parts.switchboard.current(), found)
     }
 
-    fn join(status: &Status, snapshot: &Snapshot) -> Self {
+    fn join(status: &Status, snapshot: &Snapshot, mut found: Found) -> Self {
         let sites = status.sites.iter();
         Self {
             generation: status.generation,
             file: status.file.clone(),
             file_problem: status.file_problem.clone(),
-            sites: sites.map(|site| SiteView::join(site, snapshot)).collect(),
+            sites: sites
+                .map(|site| {
+                    let checks = found.remove(&site.name).unwrap_or_default();
+                    SiteView::join(site, snapshot, checks)
+                })
+                .collect(),
             groups: Arc::clone(&status.groups),
             flips: status.flips.clone(),
             zones: status.zones.clone(),
@@ -163,7 +177,14 @@ impl StatusView {
 }
 
 impl SiteView {
-    fn join(status: &SiteStatus, snapshot: &Snapshot) -> Self {
+    /// Tells whether a check of any of its sides fails.
+    #[must_use]
+    pub fn has_failing_check(&self) -> bool {
+        let mut checks = self.checks.iter().flat_map(|side| &side.checks);
+        checks.any(|check| check.ok == Some(false))
+    }
+
+    fn join(status: &SiteStatus, snapshot: &Snapshot, checks: Vec<SideChecks>) -> Self {
         let counts = Counts::at(snapshot, [&status.name]);
         Self {
             status: status.clone(),
@@ -171,6 +192,7 @@ impl SiteView {
             waiting: counts.waiting,
             forwarded: counts.forwarded,
             down_since: down_since(snapshot, &status.name),
+            checks,
         }
     }
 }

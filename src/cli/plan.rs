@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// As an emergency
     #[arg(long, requires = "reason", conflicts_with = "during")]
     now: bool,
+    /// As if this check of the target passed; may be repeated
+    #[arg(long, value_name = "NAME", requires = "reason")]
+    force_check: Vec<String>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -51,7 +54,7 @@ pub(super) async fn plan(args: Args, named_socket: Option<&Path>) -> Exit {
         reason: args.reason,
         during: args.during,
         now: args.now,
-        force_check: false,
+        force_check: args.force_check,
         dry_run: true,
         yes: true,
         cancel: None,

@@ -1,7 +1,7 @@
 //! What the phases and outcomes of a flip mean, in words for whoever watches.
 
 use crate::control::{FlipStatus, Outcome};
-use crate::site::{During, Skipped};
+use crate::site::{self, During, Skipped};
 
 use super::clock::time_of_day;
 
@@ -14,7 +14,7 @@ pub(super) fn phase_line(at: jiff::Timestamp, phase: &str, means: &str) -> Strin
 /// What happens in a phase; empty for one that says enough by its name.
 pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> String {
     let to = targets(flip);
-    let is_emergency = !flip.skipped.is_empty();
+    let is_emergency = site::is_emergency(&flip.skipped);
     if let Some(until) = flip.lease_until
         && phase == flip.phase
     {
@@ -26,7 +26,7 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         }
         "holding" if is_emergency => "nobody is let in".into(),
         "draining" if is_emergency => format!("{in_flight} in flight, being cut"),
-        "rehearsing" => format!("checking {to} before anyone waits"),
+        "rehearsing" => format!("checking {to} before anyone waits{}", gone_over(flip)),
         "quiescing" => "the intent is in the journal".into(),
         "holding" => "users are held; what is in flight goes on".into(),
         "draining" if in_flight == 0 => {
@@ -34,7 +34,7 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         }
         "draining" => format!("{in_flight} in flight…"),
         "syncing" => "what is in flight has ended".into(),
-        "checking" => format!("checking {to} once more"),
+        "checking" => format!("checking {to} once more{}", gone_over(flip)),
         "closing" => "nobody is let in any more, to read neither".into(),
         "committing" => "the point of no return".into(),
         "publishing" => format!("everybody goes to {to} from here"),
@@ -67,6 +67,16 @@ pub(super) fn waits_for_answers(until: jiff::Timestamp, now: jiff::Timestamp) ->
     format!("waits for DNS answers: {left:.1} s")
 }
 
+/// Names the checks that are gone over; nothing for most flips.
+pub(super) fn gone_over(flip: &FlipStatus) -> String {
+    let names = flip.skipped.iter().filter_map(Skipped::check);
+    let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(", whatever {} says", names.join(" and "))
+}
+
 /// The last sentence: how a flip ended, and what to do if it did not end well.
 pub(super) fn ending(flip: &FlipStatus, outcome: Outcome) -> String {
     let (from, to) = (sources(flip), targets(flip));
@@ -86,7 +96,7 @@ pub(super) fn ending(flip: &FlipStatus, outcome: Outcome) -> String {
         Outcome::Restored => format!("Restored: {sites} back on {from}."),
     };
     let is_at_risk = matches!(outcome, Outcome::Settled | Outcome::Moved);
-    let sentence = if is_at_risk && !flip.skipped.is_empty() {
+    let sentence = if is_at_risk && site::is_emergency(&flip.skipped) {
         format!("{sentence}\nWhat was cut, and what only {from} may have: `pointsman status`.")
     } else {
         sentence

@@ -22,6 +22,7 @@ use crate::table::{Loader, Table, Words};
 use crate::telemetry::ControlMetrics;
 
 use super::background;
+use super::checks::Rounds;
 use super::emergency::Emergencies;
 use super::evidence::ClosedLanes;
 use super::handle::{CancelError, Command};
@@ -66,6 +67,8 @@ pub(super) struct Actor {
     pub(super) board: Arc<Switchboard>,
     pub(super) certs: Arc<Store>,
     pub(super) metrics: Arc<ControlMetrics>,
+    /// The checks that are made all the time.
+    pub(super) rounds: Rounds,
     pub(super) flips: BTreeMap<FlipId, Running>,
     pub(super) next_flip: FlipId,
     /// No new flip begins any more.

@@ -8,7 +8,7 @@ use crate::journal::SiteRecord;
 use crate::site::{SideName, SiteName, Via, Who};
 
 use super::actor::Actor;
-use super::request::{Expected, FlipRequest, What};
+use super::request::{Expected, FlipRequest, Forced, What};
 use super::words::{Ask, Doing, decide};
 
 impl Actor {
@@ -71,7 +71,7 @@ impl Actor {
             during: None,
             reason,
             now: false,
-            force_check: false,
+            forced: Forced::Nothing,
             who,
             expected: Expected::Anything,
             key: None,

@@ -15,7 +15,7 @@ use crate::table::Site;
 
 use super::actor::Actor;
 use super::handle::FlipError;
-use super::request::FlipRequest;
+use super::request::{FlipRequest, Forced};
 use super::running::{Moving, Running};
 
 /// How many sites move at once: all of them are held until the last has drained, and each takes
@@ -51,6 +51,7 @@ impl Actor {
         }
         request.check()?;
         let moves = self.moves(request)?;
+        has_checks(&moves, &request.forced)?;
         let id = self.next_flip;
         self.next_flip = id.next();
         for moving in &moves {
@@ -164,6 +165,28 @@ impl Actor {
             });
         }
         Ok(moves)
+    }
+}
+
+/// Looks whether each check that is to be gone over is one of a site that moves.
+pub(super) fn has_checks(moves: &[Moving], forced: &Forced) -> Result<(), FlipError> {
+    let Forced::Named(names) = forced else {
+        return Ok(());
+    };
+    let checks = moves
+        .iter()
+        .flat_map(|moving| &moving.site.preflight.checks);
+    let known: BTreeSet<_> = checks.map(|check| check.name.as_str()).collect();
+    match names.iter().find(|name| !known.contains(name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(FlipError::UnknownCheck {
+            check: unknown.clone(),
+            known: if known.is_empty() {
+                "none".into()
+            } else {
+                list(known.into_iter())
+            },
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::certs::{self, Store};
-use crate::probe::{self, HttpProbe, ProbeTls};
+use crate::probe::{self, Body, Expect, HttpProbe, Probe, ProbeTls};
 use crate::site::{Epoch, SiteName};
 use crate::table::Table;
 use crate::zone;
@@ -83,11 +83,12 @@ async fn http(
         host: host.into(),
         method: Method::GET,
         path: "/.well-known/pointsman".into(),
-        expect_status: StatusCode::OK,
-        expect_body: Some(format!("\"epoch\":{epoch},")),
-        timeout: TIMEOUT,
+        expect: Expect {
+            body: vec![Body::Holds(format!("\"epoch\":{epoch},"))],
+            ..Expect::status(StatusCode::OK)
+        },
     };
-    probe::http(probe)
+    probe::run(&Probe::Http(Box::new(probe)), TIMEOUT)
         .await
         .map(|_| ())
         .map_err(|failed| failed.to_string())

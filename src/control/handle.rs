@@ -8,6 +8,7 @@ use crate::journal::Page;
 use crate::site::{FlipId, GroupName, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
+use super::checks::Findings;
 use super::invite::{Invitation, InviteError, InviteRequest};
 use super::past::{HistoryError, PastFlip};
 use super::plan::PlannedFlip;
@@ -140,8 +141,22 @@ pub enum FlipError {
     )]
     DuringWithNow,
     /// A planned flip that wants to leave the checks out.
-    #[error("only an emergency flip (`now`) may leave the checks of its target out")]
+    #[error(
+        "only an emergency flip (`now`) may leave all checks of its target out: name those that are \
+         to be gone over"
+    )]
     ForceWithoutNow,
+    /// A check is to be gone over, and nobody says why.
+    #[error("to go over a check needs a reason, for those who find its traces later: say why")]
+    ForceWithoutReason,
+    /// No site that moves has such a check.
+    #[error("no site that moves has a check {check:?}; there are: {known}")]
+    UnknownCheck {
+        /// What was asked for.
+        check: String,
+        /// The checks there are.
+        known: String,
+    },
     /// What the requester looked at is not what is.
     #[error("the sites have changed since: look again with `pointsman status`, then repeat it")]
     Changed,
@@ -186,6 +201,7 @@ pub enum CancelError {
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) findings: Arc<Findings>,
 }
 
 impl Handle {
@@ -298,6 +314,11 @@ impl Handle {
     /// Shows the status as last published.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
+    }
+
+    /// Shows what the checks found last; unlike the status it changes all the time.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Watches the status; each change is a whole new value.

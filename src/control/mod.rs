@@ -8,7 +8,8 @@
 //! routes.yaml ─── watch ─────┤
 //! certs/*.pem ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
 //! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
-//!                                  └─ Status ─> watch ─> admin, demo
+//!                                  ├─ Status ─> watch ─> admin, demo
+//!                                  └─ sites ─> checks ─> Findings ─> admin
 //! ```
 //!
 //! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
@@ -25,6 +26,7 @@ mod asks;
 mod background;
 mod begin;
 mod certs;
+mod checks;
 mod confirm;
 mod drive;
 mod emergency;
@@ -38,7 +40,6 @@ mod ledger;
 mod misfit;
 mod past;
 mod plan;
-mod preflight;
 mod recover;
 mod reload;
 mod repeats;
@@ -59,12 +60,13 @@ mod words;
 pub use crate::journal::{Page, Place};
 pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
+pub use checks::{CheckStatus, Findings, SideChecks};
 pub use handle::{CancelError, FlipError, Handle};
 pub use invite::{Invitation, InviteError, InviteRequest};
 pub use past::{HistoryError, PastFlip, PastMove};
 pub use plan::{PlannedFlip, PlannedStep};
 pub use reload::Disk;
-pub use request::{Expected, FlipRequest, RequestKey, What};
+pub use request::{Expected, FlipRequest, Forced, RequestKey, What};
 pub use start::{Control, StartError, Stopped};
 pub use status::{
     AccessSaid, CertStatus, Emergency, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status,

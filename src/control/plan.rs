@@ -1,6 +1,7 @@
 //! Planning: all that a rehearsal does, with nobody held and nothing journalled, and what would
 //! follow from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,10 @@ use crate::switchboard::now_ms;
 use crate::zone;
 
 use super::actor::Actor;
-use super::begin::{list, plan};
+use super::begin::{has_checks, list, plan};
+use super::checks::{self, Thoroughness};
 use super::handle::FlipError;
 use super::past::held_ms;
-use super::preflight::{self, Thoroughness};
 use super::request::FlipRequest;
 use super::running::Moving;
 use super::steps::targets;
@@ -66,6 +67,10 @@ impl Actor {
         reply: oneshot::Sender<Result<PlannedFlip, FlipError>>,
     ) {
         let planned = request.check().and_then(|()| self.moves(request));
+        let planned = planned.and_then(|moves| {
+            has_checks(&moves, &request.forced)?;
+            Ok(moves)
+        });
         let moves = match planned {
             Ok(moves) => moves,
             Err(why) => {
@@ -77,6 +82,7 @@ impl Actor {
         let mut planned = self.planned(request, &moves);
         let skips_checks = request.skipped().contains(&Skipped::Checks);
         let targets = targets(&moves);
+        let but = Arc::new(checks_gone_over(&planned.skipped));
         let tried = if request.now {
             Ok(())
         } else {
@@ -84,7 +90,7 @@ impl Actor {
         };
         tokio::spawn(async move {
             let checked = match tried {
-                Ok(()) if !skips_checks => preflight::all(targets, Thoroughness::AllTries).await,
+                Ok(()) if !skips_checks => checks::all(targets, Thoroughness::AllTries, but).await,
                 tried => tried,
             };
             planned.refused = checked.err();
@@ -165,7 +171,7 @@ impl Actor {
             Action::Preflight if planned.skipped.contains(&Skipped::Checks) => {
                 format!("{sides} is taken without a check")
             }
-            Action::Preflight => checks(moves, &sides),
+            Action::Preflight => checked(moves, &sides, &planned.skipped),
             Action::Answer(answers) => return self.answer_words(*answers, moves),
             Action::AwaitLease => return lease(planned, moves),
             Action::LetIn => "users are let in to the new side".into(),
@@ -232,10 +238,17 @@ impl Actor {
     }
 }
 
-fn checks(moves: &[Moving], sides: &str) -> String {
+fn checks_gone_over(skipped: &[Skipped]) -> Vec<String> {
+    let named = skipped.iter().filter_map(Skipped::check);
+    named.map(str::to_owned).collect()
+}
+
+fn checked(moves: &[Moving], sides: &str, skipped: &[Skipped]) -> String {
+    let but = checks_gone_over(skipped);
     let names = moves
         .iter()
         .flat_map(|moving| &moving.site.preflight.checks);
+    let names = names.filter(|check| !but.contains(&check.name));
     let names = distinct(names.map(|check| check.name.as_str()));
     if names.is_empty() {
         format!("there are no checks of {sides}")
@@ -281,6 +294,10 @@ fn drain(planned: &PlannedFlip, moves: &[Moving]) -> Vec<String> {
 }
 
 fn linger(moves: &[Moving]) -> String {
+    let asks = |moving: &Moving| moving.site.flip.quiet.is_some();
+    if moves.iter().any(asks) {
+        return "after a write that was given up unfinished: until the old side is quiet".into();
+    }
     let linger = moves.iter().map(|moving| moving.site.flip.linger).max();
     format!(
         "up to {} after a write that was given up unfinished",

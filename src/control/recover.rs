@@ -75,7 +75,9 @@ pub(super) fn mark_stopped(lock: &StateLock, board: &Switchboard) {
             return false;
         };
         let given_up = lane.gates.last_abandoned();
-        let lingers = given_up.is_some_and(|at| at + view.site.flip.linger > now);
+        // Where it has to be asked, nobody has: what was given up may be of any age.
+        let flip = &view.site.flip;
+        let lingers = given_up.is_some_and(|at| flip.quiet.is_some() || at + flip.linger > now);
         lingers || lane.gates.writes_in_flight() > 0
     };
     let now_ms = switchboard::now_ms();

@@ -191,6 +191,7 @@ impl Actor {
         }
         self.publish_snapshot(Arc::new(next));
         self.close_removed(diff, &before);
+        self.rounds.follow(&self.table, &table, diff);
         self.table = table;
         self.generation = generation;
         self.follow_access(&diff.touched());

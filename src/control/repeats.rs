@@ -78,7 +78,7 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::request::Expected;
+    use crate::control::request::{Expected, Forced};
     use crate::site::{GroupName, Via, Who};
 
     fn request(key: &str, uid: u32, reason: Option<&str>) -> FlipRequest {
@@ -87,7 +87,7 @@ mod tests {
             during: None,
             reason: reason.map(str::to_owned),
             now: false,
-            force_check: false,
+            forced: Forced::Nothing,
             who: Who {
                 name: "alice".into(),
                 uid,

@@ -15,8 +15,8 @@ pub struct FlipRequest {
     pub reason: Option<String>,
     /// An emergency: the active side is dead, or is to be taken as dead.
     pub now: bool,
-    /// Moves to a target whose checks nobody has looked at; in an emergency only.
-    pub force_check: bool,
+    /// Which checks of the target are gone over.
+    pub forced: Forced,
     /// Who asks.
     pub who: Who,
     /// What the asker has looked at.
@@ -32,23 +32,46 @@ impl FlipRequest {
         reason.filter(|reason| !reason.is_empty())
     }
 
-    /// Lists what the flip leaves out; nothing, when it is planned.
+    /// Lists what the flip leaves out; nothing, when it is planned and every check counts.
     pub(super) fn skipped(&self) -> Vec<Skipped> {
         let emergency = [Skipped::Drain, Skipped::Sync];
         let mut skipped = Vec::from_iter(emergency.into_iter().filter(|_| self.now));
-        skipped.extend(self.force_check.then_some(Skipped::Checks));
+        match &self.forced {
+            Forced::Nothing => {}
+            Forced::All => skipped.push(Skipped::Checks),
+            Forced::Named(names) => {
+                let each = names
+                    .iter()
+                    .map(|name| Skipped::Check(name.as_str().into()));
+                skipped.extend(each);
+            }
+        }
         skipped
     }
 
     /// Looks whether the request makes sense, whatever the sites are like.
     pub(super) fn check(&self) -> Result<(), FlipError> {
-        match (self.now, self.force_check) {
-            (false, true) => Err(FlipError::ForceWithoutNow),
+        let has_reason = self.reason().is_some();
+        match (self.now, &self.forced) {
+            (false, Forced::All) => Err(FlipError::ForceWithoutNow),
+            (false, Forced::Named(_)) if !has_reason => Err(FlipError::ForceWithoutReason),
             (true, _) if self.during.is_some() => Err(FlipError::DuringWithNow),
-            (true, _) if self.reason().is_none() => Err(FlipError::ReasonNeeded),
-            (true, _) | (false, false) => Ok(()),
+            (true, _) if !has_reason => Err(FlipError::ReasonNeeded),
+            (true, _) | (false, Forced::Nothing | Forced::Named(_)) => Ok(()),
         }
     }
+}
+
+/// Which checks of the target a flip goes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Forced {
+    /// None: all must pass.
+    #[default]
+    Nothing,
+    /// All: the target is taken as it is; in an emergency only.
+    All,
+    /// Those of these names; every other must pass.
+    Named(Vec<String>),
 }
 
 /// What is to move.

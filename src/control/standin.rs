@@ -113,7 +113,11 @@ pub(crate) fn handle(status: Status) -> Handle {
             }
         }
     });
-    Handle { commands, status }
+    Handle {
+        commands,
+        status,
+        findings: Arc::default(),
+    }
 }
 
 /// Goes through the sites of a status, to change them.

@@ -19,6 +19,7 @@ use super::actor::{Actor, Inbox};
 use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
+use super::checks::{Findings, Rounds};
 use super::evidence::ClosedLanes;
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
@@ -106,6 +107,8 @@ impl Control {
         let (renewals, renewed) = mpsc::channel(1);
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watch = watch_files(file, edits, &certs, renewals)?;
+        let findings = Arc::new(Findings::default());
+        let rounds = Rounds::begin(&table, &findings).map_err(StartError::Thread)?;
         let mut actor = Actor {
             file: file.into(),
             loader,
@@ -115,6 +118,7 @@ impl Control {
             board: Arc::clone(&board),
             certs,
             metrics,
+            rounds,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
             is_stopping: false,
@@ -147,17 +151,16 @@ impl Control {
         let handle = Handle {
             commands,
             status: shown,
+            findings,
         };
-        Ok((
-            Self {
-                actor,
-                inbox,
-                handle,
-                watch,
-                lock,
-            },
-            board,
-        ))
+        let control = Self {
+            actor,
+            inbox,
+            handle,
+            watch,
+            lock,
+        };
+        Ok((control, board))
     }
 
     /// Runs the actor on a thread of its own, until [`Handle::stop`]; what it leaves is to be ended

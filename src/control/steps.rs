@@ -13,9 +13,9 @@ use crate::switchboard::{Cut, Snapshot};
 use crate::table::{Diagnostic, Site};
 
 use super::actor::{Actor, Event};
+use super::checks::{self, Thoroughness};
 use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
-use super::preflight::{self, Thoroughness};
 use super::running::{Closed, Moving, Prepared, Running};
 use super::{confirm, failpoint, rewrite};
 
@@ -38,6 +38,7 @@ impl Actor {
             Ok(())
         };
         let running = self.flips.get_mut(&id)?;
+        let but = Arc::new(running.skipped_checks());
         running.spawn_answer(&self.events, async move {
             if let Err(why) = tried {
                 return Input::Preflight(Err(why));
@@ -47,7 +48,7 @@ impl Actor {
             } else {
                 Thoroughness::OneTry
             };
-            Input::Preflight(preflight::all(targets, how).await)
+            Input::Preflight(checks::all(targets, how, but).await)
         })
     }
 
@@ -128,23 +129,32 @@ impl Actor {
         })
     }
 
-    /// Waits until no origin is likely to be at work any more on a write that was given up.
+    /// Waits until no origin is likely to be at work any more on a write that was given up, or says
+    /// that it is not.
     pub(super) fn await_linger(&mut self, id: FlipId) -> Option<Input> {
         let running = self.flips.get_mut(&id)?;
-        let quiet = running.moves.iter().filter_map(|moving| {
-            let given_up = moving.lane.gates.last_abandoned()?;
-            Some(given_up + moving.site.flip.linger)
-        });
-        let quiet = quiet
-            .max()
-            .filter(|&quiet| quiet > std::time::Instant::now());
-        let Some(quiet) = quiet else {
-            return Some(Input::Lingered);
-        };
+        let (mut asked, mut over) = (Vec::new(), None);
+        for moving in &running.moves {
+            let Some(given_up) = moving.lane.gates.last_abandoned() else {
+                continue;
+            };
+            if moving.site.flip.quiet.is_some() {
+                asked.push((Arc::clone(&moving.site), moving.planned.from.clone()));
+            } else {
+                over = over.max(Some(given_up + moving.site.flip.linger));
+            }
+        }
+        let over = over.filter(|&over| over > std::time::Instant::now());
+        if over.is_none() && asked.is_empty() {
+            return Some(Input::Lingered(Ok(())));
+        }
         tracing::info!(flip = %id, "waits for what an origin may still do with a write given up");
         running.spawn_answer(&self.events, async move {
-            tokio::time::sleep_until(quiet.into()).await;
-            Input::Lingered
+            let quiet = checks::until_quiet(asked).await;
+            if let (Ok(()), Some(over)) = (&quiet, over) {
+                tokio::time::sleep_until(over.into()).await;
+            }
+            Input::Lingered(quiet)
         })
     }
 

@@ -153,8 +153,8 @@ pub enum Input {
     Held,
     /// The answer to [`Action::AwaitDrained`]: nothing is in flight on what is held.
     Drained,
-    /// The answer to [`Action::AwaitLinger`].
-    Lingered,
+    /// The answer to [`Action::AwaitLinger`]: nothing of it is at work, or that cannot be known.
+    Lingered(Result<(), String>),
     /// A timer that [`Action::SetTimer`] asked for, with whether a write is in flight.
     Timer {
         /// At least one write is in flight.

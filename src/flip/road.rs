@@ -54,7 +54,7 @@ fn success(action: &Action) -> Option<Input> {
         Action::StopHooks => Input::HooksStopped,
         Action::Hold(_) => Input::Held,
         Action::AwaitDrained(_) => Input::Drained,
-        Action::AwaitLinger => Input::Lingered,
+        Action::AwaitLinger => Input::Lingered(Ok(())),
         Action::Commit => Input::Committed(Commit::Written),
         Action::JournalAborted => Input::AbortJournalled(Ok(())),
         Action::Publish => Input::Published,

@@ -176,7 +176,7 @@ impl Journal {
              FROM sites s
              JOIN moves m ON m.site = s.name AND m.epoch = s.epoch
              JOIN flips f ON f.id = m.flip
-             WHERE f.skipped IS NOT NULL
+             WHERE ' ' || f.skipped || ' ' LIKE '% drain %'
              ORDER BY s.name",
         )?;
         let rows = query.query_map([], |row| {
@@ -238,7 +238,9 @@ pub(super) fn answers(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Answe
 pub(super) fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
     let words: Option<String> = row.get(at)?;
     let words = words.iter().flat_map(|words| words.split(' '));
-    let each = words.map(|word| word.parse().map_err(|error| foreign(at, error)));
+    // The name of a check may have blanks in it.
+    let plain = |word: &str| word.replace("%20", " ").replace("%25", "%");
+    let each = words.map(|word| plain(word).parse().map_err(|error| foreign(at, error)));
     each.collect()
 }
 

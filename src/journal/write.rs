@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
-use crate::site::{Access, Epoch, FlipId, Outcome, SideName, SiteName};
+use crate::site::{Access, Epoch, FlipId, Outcome, SideName, SiteName, Skipped};
 
 use super::read::ZoneRecord;
 use super::{CommitError, FlipEnd, Journal, LaneRecord, NewFlip, Place, SiteAdoption};
@@ -264,9 +264,10 @@ fn insert_flip(
     Ok(())
 }
 
-/// `drain sync`; nothing for a planned flip.
+/// `drain sync`, `check:home%20page`; nothing for a planned flip that leaves nothing out.
 fn skipped_words(flip: &NewFlip) -> Option<String> {
-    let words: Vec<_> = flip.skipped.iter().map(|skipped| skipped.word()).collect();
+    let word = |skipped: &Skipped| skipped.to_string().replace('%', "%25").replace(' ', "%20");
+    let words: Vec<_> = flip.skipped.iter().map(word).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
 

@@ -27,6 +27,7 @@
 //! Proved by `tests/it/mistakes.rs` (each kind of mistake at its exact place), `tests/it/table.rs`
 //! (the example, size, random texts, the edit of one word) and the tests beside the code.
 
+mod check;
 mod diagnostic;
 mod diff;
 mod edit;
@@ -40,6 +41,7 @@ mod scalar;
 mod schema;
 mod tree;
 
+pub use check::{Ask, Check, DnsAsk, HttpAsk, Pattern, Peer, Preflight, Wanted};
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
@@ -47,9 +49,9 @@ pub use increment::Loader;
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
-    CertFiles, Check, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Network,
-    OriginAddr, OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts,
-    Words, ZoneTable,
+    CertFiles, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Network,
+    OriginAddr, OriginTls, PathRule, ReadFile, Redirect, Side, Site, Table, Timeouts, Words,
+    ZoneTable,
 };
 
 impl Table {

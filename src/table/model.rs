@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-
 use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Tunnels};
 
+use super::check::{Check, Preflight};
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
 use super::path;
@@ -112,7 +111,7 @@ pub struct Site {
     pub writable: Vec<String>,
     /// How it flips.
     pub flip: FlipPolicy,
-    /// What must be true of a side before it takes over.
+    /// What is checked of its sides, all the time and before one takes over.
     pub preflight: Preflight,
     /// What users see while they cannot be served.
     pub maintenance: Maintenance,
@@ -277,38 +276,15 @@ pub struct FlipPolicy {
     pub drain_for: Duration,
     /// What becomes of what is still in flight then.
     pub drain_then: DrainThen,
-    /// How long an origin is given to end what was given up before its answer ended.
+    /// How long an origin is given to end what was given up before its answer ended; nothing with
+    /// `quiet`.
     pub linger: Duration,
+    /// What tells, in its place, that an origin has ended what was given up: this check passes.
+    pub quiet: Option<Box<Check>>,
     /// What becomes of WebSockets and other tunnels.
     pub websockets: Tunnels,
     /// What direct names answer while users are held.
     pub on_hold: OnHold,
-}
-
-/// `preflight:` what must be true of a side before it takes over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preflight {
-    /// How long one try of one check may take.
-    pub timeout: Duration,
-    /// How often a check is tried before it counts as failed; at least 1.
-    pub tries: u32,
-    /// All of them must pass, on every origin of the side.
-    pub checks: Vec<Check>,
-}
-
-/// One HTTP check: a GET with `Host` = the site's first host, no redirects followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What it is called in messages.
-    pub name: String,
-    /// The method, always safe.
-    pub method: Method,
-    /// The request target, beginning with `/`.
-    pub path: String,
-    /// The status that passes.
-    pub status: StatusCode,
-    /// Text that the body must hold.
-    pub body: Option<String>,
 }
 
 /// `maintenance:` what users see while they cannot be served.

@@ -43,6 +43,10 @@ pub const SITE_ACTIVE: &str = "pointsman_site_active";
 pub const SITE_DIVERGED: &str = "pointsman_site_diverged";
 /// 1 while no origin of the active side accepts connections; labels `site`, `side`.
 pub const SIDE_DOWN: &str = "pointsman_side_down";
+/// 1 when a check passed the last time; labels `site`, `side`, `check`.
+pub const CHECK_OK: &str = "pointsman_check_ok";
+/// Checks that are being made.
+pub const CHECKS_IN_FLIGHT: &str = "pointsman_checks_in_flight";
 /// 1 when the file on disk is what is served.
 pub const TABLE_LAST_RELOAD_SUCCESSFUL: &str = "pointsman_table_last_reload_successful";
 /// The last second of a certificate's validity, since the Unix epoch; label `cert`.

@@ -174,13 +174,17 @@ fn the_checks_of_the_target_refuse_it_unless_they_are_to_be_left_out() {
     assert!(said.contains("news"), "{said}");
     assert_eq!(place.curl("/", &[]).1, "live");
     assert_eq!(place.site()["emergency"], Value::Null, "nothing happened");
-    let looked = stage.backup.seen_at("/news").len();
+    let looked = stage.backup.checked_at("/news").len();
 
     let (forced, said) = flip(place, &[&TO_BACKUP_NOW[..], &["--force-check"]].concat());
 
     assert_eq!(forced, Some(0), "{said}");
     assert_eq!(place.curl("/", &[]).1, "backup");
-    assert_eq!(stage.backup.seen_at("/news").len(), looked, "nobody asked");
+    assert_eq!(
+        stage.backup.checked_at("/news").len(),
+        looked,
+        "nobody asked"
+    );
     let skipped = &place.site()["emergency"]["skipped"];
     assert_eq!(*skipped, json!(["drain", "sync", "checks"]));
 }

@@ -28,10 +28,7 @@ fn a_failing_check_refuses_the_flip_and_nobody_is_held() {
     );
     assert_eq!(stage.place.curl("/", &[]).1, "live");
     let seen = stage.backup.seen();
-    assert!(
-        seen.iter().all(|request| request.path == "/news"),
-        "only the check's own: {seen:?}"
-    );
+    assert!(seen.is_empty(), "nobody but the check: {seen:?}");
 }
 
 #[test]
@@ -55,7 +52,6 @@ fn a_refused_word_is_not_tried_again_until_it_is_edited_again() {
             .metric("pointsman_site_diverged{site=\"ispot\"}"),
         Some(1.0)
     );
-    let checked = stage.backup.seen().len();
 
     let Stage {
         place,
@@ -73,12 +69,11 @@ fn a_refused_word_is_not_tried_again_until_it_is_edited_again() {
             .len(),
         1
     );
-    assert_eq!(backup.seen().len(), checked, "no check was run again");
     place.sed("s/active: backup/active: live/");
     until("edited back", || {
         (place.site()["diverged"] == false).then_some(())
     });
-    drop((live, daemon));
+    drop((live, backup, daemon));
 }
 
 #[test]
@@ -164,7 +159,8 @@ fn a_word_edited_back_in_rehearsing_cancels_its_flip() {
     });
     stage.place.sed("s/active: live/active: backup/");
     until("the check is at the target", || {
-        (!stage.backup.seen_at("/wait").is_empty()).then_some(())
+        // The first is that of the start.
+        (stage.backup.checked_at("/wait").len() >= 2).then_some(())
     });
     stage.place.sed("s/active: backup/active: live/");
     let flip = stage.place.flip_ended(1);

@@ -7,6 +7,7 @@
 
 mod access;
 mod certs;
+mod checks;
 mod cli;
 mod demo;
 mod deploy;
@@ -39,6 +40,7 @@ mod past;
 mod peers;
 mod proxy;
 mod proxy_gates;
+mod quiet;
 mod read_only;
 mod recovery;
 mod reload;

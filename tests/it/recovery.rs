@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
-use crate::support::origin::{Origin, Seen};
+use crate::support::origin::Origin;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
@@ -118,10 +118,10 @@ impl Case {
             };
             assert_eq!(row(place).as_deref(), Some(ended), "how it ended");
         }
-        assert_eq!(
-            backup.seen_at("/fit").len(),
-            checks_before,
-            "no check ran: no flip began"
+        let checks = backup.checked_at("/fit").len();
+        assert!(
+            checks <= checks_before + 1,
+            "only that of the start: no flip began"
         );
     }
 
@@ -135,7 +135,7 @@ impl Case {
         let _live = Origin::start(&place.origin("live"), "live");
         let backup = Origin::start(&place.origin("backup"), "backup");
         self.kill(&place, &backup);
-        let checks_before = backup.seen_at("/fit").len();
+        let checks_before = backup.checked_at("/fit").len();
         let _daemon = place.start();
         if self.by == By::Edit && self.journalled.is_none() {
             // A word that was never journalled as read is a request at start, as it should be.
@@ -235,9 +235,8 @@ fn killed_on_the_way_back_or_in_a_refusal_the_site_is_where_it_was() {
             );
             assert_eq!(site["flip"], Value::Null, "{failpoint}: {site}");
         }
-        let asked = |seen: &Seen| seen.header("user-agent").starts_with("pointsman");
         assert!(
-            backup.seen().iter().all(asked),
+            backup.seen().is_empty(),
             "{failpoint}: only checks reached the target"
         );
     }

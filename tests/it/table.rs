@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 use pointsman::site::{Access, During, GroupName, SideName, SiteName};
-use pointsman::table::{Diff, EditError, Table, active_word, splice_active};
+use pointsman::table::{Ask, Diff, EditError, Table, active_word, splice_active};
 use proptest::prelude::*;
 
 use crate::support::table::{Files, NoFiles};
@@ -59,8 +59,11 @@ fn the_example_loads_without_a_mistake_or_a_warning() {
     assert_eq!(site.names[0].ttl, Duration::from_secs(5));
     assert_eq!(site.sides[1].web[0].to_string(), "http://127.0.0.1:9102");
     assert_eq!(site.flip.during, During::Page);
-    assert_eq!(site.preflight.checks[1].method, Method::GET);
-    assert_eq!(site.preflight.checks[1].status, StatusCode::OK);
+    let Ask::Http(ask) = &site.preflight.checks[1].ask else {
+        panic!("{:?}", site.preflight.checks[1]);
+    };
+    assert_eq!(ask.method, Method::GET);
+    assert_eq!(ask.status, [200..=200]);
     assert_eq!(table.words[&ispot()].active, Some(SideName::new("live")));
     assert_eq!(table.words[&ispot()].access, Access::Open);
     assert_eq!(table.route("nowhere.example"), None);
@@ -77,11 +80,12 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(site.flip.hold_bytes, 64 * 1024 * 1024);
     assert_eq!(site.flip.release_rate, 200);
     assert_eq!(site.flip.drain_for, Duration::from_secs(30));
-    assert_eq!(
-        (site.preflight.timeout, site.preflight.tries),
-        (Duration::from_secs(3), 2)
-    );
+    assert_eq!(site.preflight.every, Duration::from_secs(10));
     assert_eq!(site.preflight.checks, []);
+    let checked = "preflight: {checks: [{name: home, get: /}]}\n    sides:";
+    let table = load(&small("live").replace("sides:", checked));
+    let home = &table.sites[0].preflight.checks[0];
+    assert_eq!((home.timeout, home.tries), (Duration::from_secs(3), 2));
     assert_eq!(site.maintenance.retry_after, Duration::from_secs(60));
     assert_eq!(site.timeouts.connect, Duration::from_secs(5));
     assert_eq!(site.timeouts.response, Duration::from_secs(60));

@@ -1,26 +1,40 @@
 //! What is about to happen, as it is shown before it is confirmed.
 
-use crate::admin::StatusView;
+use crate::admin::{ForceBody, StatusView};
 use crate::control::SiteStatus;
 use crate::site::{GroupName, SideName};
 
 use super::Args;
 
-/// Shows what is about to happen: a line per site, and what an emergency does beside.
+/// Shows what is about to happen: a line per site, what an emergency does beside, and which checks
+/// are gone over.
 pub(super) fn about(args: &Args, status: &StatusView) -> String {
     let moves = moves(args, status);
+    let forced = super::force_check(args);
     if args.now {
-        format!("{moves}\n{}", emergency(args.force_check))
-    } else {
-        moves
+        return format!("{moves}\n{}", emergency(&forced));
+    }
+    match forced {
+        ForceBody::Named(names) => format!("{moves}\n{}", gone_over(&names)),
+        ForceBody::All(_) => moves,
     }
 }
 
-fn emergency(force_check: bool) -> String {
-    let checks = if force_check {
-        "The side it goes to is not checked either."
-    } else {
-        "The checks of the side it goes to still run, and refuse it when one fails."
+fn gone_over(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "Whatever {} says; every other check must pass.",
+        names.join(" and ")
+    )
+}
+
+fn emergency(forced: &ForceBody) -> String {
+    let checks = match forced {
+        ForceBody::All(true) => "The side it goes to is not checked either.".into(),
+        ForceBody::All(false) => {
+            "The checks of the side it goes to still run, and refuse it when one fails.".into()
+        }
+        ForceBody::Named(names) => gone_over(names),
     };
     format!(
         "NOW, as if the side it leaves were dead:\n  \
@@ -78,10 +92,11 @@ mod tests {
 
     #[test]
     fn an_emergency_says_what_is_cut_and_what_is_skipped() {
-        let checked = emergency(false);
-        let forced = emergency(true);
+        let checked = emergency(&ForceBody::All(false));
+        let forced = emergency(&ForceBody::All(true));
+        let named = emergency(&ForceBody::Named(vec!["quiz".into()]));
 
-        for said in [&checked, &forced] {
+        for said in [&checked, &forced, &named] {
             assert!(
                 said.contains("Every request that is there is cut"),
                 "{said}"
@@ -90,5 +105,6 @@ mod tests {
         }
         assert!(checked.contains("checks of the side it goes to still run"));
         assert!(forced.contains("is not checked either"));
+        assert!(named.contains("Whatever \"quiz\" says; every other"));
     }
 }

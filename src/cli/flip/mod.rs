@@ -18,7 +18,7 @@ use std::path::Path;
 
 use http::HeaderValue;
 
-use crate::admin::{FlipAsked, FlipBody, MoveBody, Problem, StatusView};
+use crate::admin::{FlipAsked, FlipBody, ForceBody, MoveBody, Problem, StatusView};
 use crate::control::Outcome;
 use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
@@ -38,6 +38,7 @@ use super::{Output, out, plan, socket};
                         pointsman flip ispot megalab --during hold --yes\n  \
                         pointsman flip --group web --to backup --reason \"disk failure\"\n  \
                         pointsman flip ispot --now --reason \"live is dead\"\n  \
+                        pointsman flip ispot --force-check quiz --reason \"quiz is off today\"\n  \
                         pointsman flip --cancel 7"
 )]
 pub(super) struct Args {
@@ -59,9 +60,10 @@ pub(super) struct Args {
     /// The active side is dead: cut what is in flight, copy nothing; needs a reason
     #[arg(long, requires = "reason", conflicts_with = "during")]
     pub(super) now: bool,
-    /// With --now: move even if a check of the target fails
-    #[arg(long, requires = "now")]
-    pub(super) force_check: bool,
+    /// Move even if this check of the target fails, with a reason; may be repeated. Without a
+    /// NAME, and with --now only: whatever the checks say
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(super) force_check: Vec<String>,
     /// Only tell what would happen, as `pointsman plan` does; nobody is held
     #[arg(long, conflicts_with = "cancel")]
     pub(super) dry_run: bool,
@@ -69,7 +71,7 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check"])]
     pub(super) cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -85,6 +87,10 @@ pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
         out::complain(
             "pointsman: a flip asks for confirmation, and there is no terminal to ask on: add --yes",
         );
+        return Ok(Exit::Usage);
+    }
+    if let Some(wrong) = forced_wrongly(args) {
+        out::complain(&format!("pointsman: {wrong}"));
         return Ok(Exit::Usage);
     }
     let client = Client::new(&socket::find(named_socket));
@@ -139,6 +145,30 @@ fn named(args: &Args) -> String {
     args.group.clone().unwrap_or_else(|| args.sites.join(" "))
 }
 
+/// Says what is missing for checks to be gone over.
+fn forced_wrongly(args: &Args) -> Option<&'static str> {
+    match force_check(args) {
+        ForceBody::All(true) if !args.now => Some(
+            "--force-check without the name of a check leaves all of them out, which is for an \
+             emergency: name the check, or add --now",
+        ),
+        ForceBody::Named(_) if args.reason.is_none() => {
+            Some("to go over a check needs a reason: add --reason")
+        }
+        ForceBody::All(_) | ForceBody::Named(_) => None,
+    }
+}
+
+/// An empty name is one that was left out.
+fn force_check(args: &Args) -> ForceBody {
+    let names = &args.force_check;
+    if names.is_empty() || names.iter().any(String::is_empty) {
+        ForceBody::All(!names.is_empty())
+    } else {
+        ForceBody::Named(names.clone())
+    }
+}
+
 pub(super) fn body(args: &Args) -> FlipBody {
     let to = args.to.as_deref().map(SideName::new);
     let group = args.group.as_deref().map(GroupName::new);
@@ -153,7 +183,7 @@ pub(super) fn body(args: &Args) -> FlipBody {
         during: args.during,
         reason: args.reason.clone(),
         now: args.now,
-        force_check: args.force_check,
+        force_check: force_check(args),
         undo: None,
         dry_run: args.dry_run,
     }

@@ -5,21 +5,31 @@
 //! A crash leaves nothing behind. Tests: the end of `render.rs`, and `tests/it/cli.rs`.
 
 mod access;
+mod checks;
 mod render;
 
 use std::path::Path;
 
-use crate::admin::StatusView;
+use serde_json::Value;
+
+use crate::admin::{SiteView, StatusView};
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
 use super::{Output, out, socket};
 
+/// How many sites are named to somebody who named one that there is not.
+const SITES_NAMED: usize = 100;
+
 /// Show where every site is, what is going on, and what needs somebody.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pointsman status\n  \
+                        pointsman status ispot\n  \
                         pointsman status -o json | jq '.sites[] | select(.diverged)'")]
 pub(super) struct Args {
+    /// The sites to show, with all that their checks found [default: all sites, and what fails]
+    #[arg(value_name = "SITE")]
+    sites: Vec<String>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -28,10 +38,14 @@ pub(super) struct Args {
 /// Asks the daemon and shows its answer.
 pub(super) async fn status(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
     let client = Client::new(&socket::find(named_socket));
-    match ask(&client, args.output).await {
-        Ok(text) => {
+    match ask(&client, args).await {
+        Ok(Ok(text)) => {
             out::say(text.trim_end());
             Ok(Exit::Settled)
+        }
+        Ok(Err(unknown)) => {
+            out::complain(&format!("pointsman: {unknown}"));
+            Ok(Exit::Usage)
         }
         Err(error) => {
             out::complain(&format!("pointsman: {error}"));
@@ -43,17 +57,43 @@ pub(super) async fn status(args: &Args, named_socket: Option<&Path>) -> anyhow::
     }
 }
 
-async fn ask(client: &Client, output: Output) -> Result<String, AskError> {
+/// Asks, and writes the answer; in its place, that a site is not known.
+async fn ask(client: &Client, args: &Args) -> Result<Result<String, String>, AskError> {
     let path = "/api/v1/status";
-    match output {
-        Output::Table => {
-            let status: StatusView = client.get(path).await?;
-            Ok(render::table(&status, jiff::Timestamp::now()))
-        }
-        Output::Json => {
-            // As it came: a newer daemon may say more than this program knows.
-            let status: serde_json::Value = client.get(path).await?;
-            Ok(format!("{status:#}"))
-        }
+    Ok(match args.output {
+        Output::Table => as_table(client.get(path).await?, &args.sites),
+        // As it came: a newer daemon may say more than this program knows.
+        Output::Json => as_json(client.get(path).await?, &args.sites),
+    })
+}
+
+fn as_table(mut status: StatusView, asked: &[String]) -> Result<String, String> {
+    let now = jiff::Timestamp::now();
+    if asked.is_empty() {
+        return Ok(render::table(&status, now));
     }
+    let name = |site: &SiteView| site.status.name.to_string();
+    has_each(asked, &status.sites.iter().map(name).collect::<Vec<_>>())?;
+    status.sites.retain(|site| asked.contains(&name(site)));
+    let details = status.sites.iter().map(|site| checks::details(site, now));
+    Ok(render::table(&status, now) + &details.collect::<String>())
+}
+
+fn as_json(mut status: Value, asked: &[String]) -> Result<String, String> {
+    let name = |site: &Value| site["name"].as_str().unwrap_or_default().to_owned();
+    if let Some(sites) = status["sites"].as_array_mut().filter(|_| !asked.is_empty()) {
+        has_each(asked, &sites.iter().map(name).collect::<Vec<_>>())?;
+        sites.retain(|site| asked.contains(&name(site)));
+    }
+    Ok(format!("{status:#}"))
+}
+
+/// Looks whether the daemon has each site that was named.
+fn has_each(asked: &[String], known: &[String]) -> Result<(), String> {
+    let Some(unknown) = asked.iter().find(|site| !known.contains(site)) else {
+        return Ok(());
+    };
+    let some = &known[..known.len().min(SITES_NAMED)];
+    let some = some.join(", ");
+    Err(format!("there is no site {unknown}; the table has: {some}"))
 }

@@ -10,7 +10,7 @@ use crate::site::SideName;
 
 use super::super::clock::time_of_day;
 use super::super::words;
-use super::access;
+use super::{access, checks};
 
 /// A certificate that is valid for less than this is shown: whatever renews it has failed by then.
 const EXPIRY_NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -39,6 +39,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
     }
     for site in &status.sites {
         text += &outage(site);
+        text += &checks::failing(site, now);
         text += &attention(&site.status, &status.file);
         text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
@@ -128,6 +129,7 @@ fn state(site: &SiteView, status: &StatusView) -> String {
         | SiteStatus {
             emergency: Some(_), ..
         } => "see below".into(),
+        SiteStatus { .. } if site.has_failing_check() => "a check fails".into(),
         SiteStatus { .. } => "ok".into(),
     }
 }
@@ -248,7 +250,7 @@ fn because(flip: &FlipStatus) -> String {
 }
 
 /// Breaks text at blanks to the width of the terminal, two columns in.
-fn indented(text: &str) -> String {
+pub(super) fn indented(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let mut used = 0;
@@ -270,11 +272,11 @@ fn indented(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::site::{Access, Epoch, Generation, SiteName};
 
-    fn site(name: &str) -> SiteView {
+    pub(in super::super) fn site(name: &str) -> SiteView {
         SiteView {
             status: SiteStatus {
                 access_said: None,
@@ -295,6 +297,7 @@ mod tests {
             waiting: 0,
             forwarded: 0,
             down_since: None,
+            checks: Vec::new(),
         }
     }
 

@@ -62,7 +62,7 @@ impl Draining {
                 };
                 (Flip::Draining(next), vec![Action::AwaitLinger])
             }
-            (Input::Lingered, Drain::Lingers) => {
+            (Input::Lingered(Ok(())), Drain::Lingers) => {
                 let next = Self {
                     plan,
                     drain: Drain::Leases,
@@ -74,6 +74,7 @@ impl Draining {
                 vec![Action::RunHooks(Hooks::Sync)],
             ),
             (Input::LeaseOver(Err(why)), Drain::Leases) => restore(Outcome::Restored, why, true),
+            (Input::Lingered(Err(why)), Drain::Lingers) => restore(Outcome::Restored, why, true),
             (Input::Timer { .. }, Drain::WasCut) => stuck(),
             (Input::Timer { writes_in_flight }, Drain::Waits) => {
                 match (plan.drain_then, writes_in_flight) {

@@ -153,7 +153,7 @@ impl World {
                 held.sites.iter_mut().for_each(|site| site.hold(*scope));
             }),
             Action::AwaitDrained(scope) => self.await_drained(*scope),
-            Action::AwaitLinger => self.then(Some(Input::Lingered), |_| {}),
+            Action::AwaitLinger => self.clone().either(Input::Lingered, self),
             Action::SetTimer(_) => self.then(None, |set| {
                 set.timer_on_its_way |= set.timer_set;
                 set.timer_set = true;

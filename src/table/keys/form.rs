@@ -27,10 +27,19 @@ pub(super) const TARGET: Form = form("path, `/` first", r"^/[^# ]*$");
 pub(super) const SIDE: Form = form("name of a side", LABEL);
 pub(super) const FROM: Form = form("a key of the sides' `names`", r".");
 pub(super) const CHECK: Form = form("name", r".");
+pub(super) const STATUS_CLASS: Form = form("`2xx` to `5xx`", r"^[2-5]xx$");
+pub(super) const PATTERN: Form = form("regular expression", r".");
+pub(super) const POINTER: Form = form("pointer, `/` first", r"^/");
+pub(super) const PEER: Form = form(
+    "`origin`, or `host:port`",
+    r"^(origin|[^/?#@]+:[0-9]{1,5})$",
+);
+pub(super) const SERVER: Form = form("`host`, or `host:port`", r"^[^/?#@]+$");
 
 /// Names that go into metrics, URLs and shell commands unquoted.
 pub(super) const LABEL: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 
+pub(super) const A_FIELD: Form = form("<field>", r"^[!-9;-~]+$");
 pub(super) const A_ZONE: Form = form("<zone>", r"^[A-Za-z0-9._-]+$");
 pub(super) const A_SITE: Form = form("<site>", LABEL);
 pub(super) const A_GROUP: Form = form("<group>", LABEL);

@@ -45,6 +45,10 @@ fn of(shape: &Shape) -> Map<String, Value> {
             "additionalProperties": optional(of(inner), inner.keys()),
         }),
         Shape::Short(form, keys) => json!({"anyOf": [single(form), mapping(keys)]}),
+        Shape::Either(shapes) => {
+            let each = shapes.iter().map(|shape| Value::Object(of(shape)));
+            json!({"anyOf": each.collect::<Vec<_>>()})
+        }
     };
     let Value::Object(schema) = schema else {
         return Map::new();
@@ -95,6 +99,9 @@ fn nullable(mut schema: Map<String, Value>) -> Map<String, Value> {
         Some(one) => *one = json!([one.clone(), "null"]),
         None => {}
     }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.push(json!({"type": "null"}));
+    }
     if let Some(Value::Array(words)) = schema.get_mut("enum") {
         words.push(Value::Null);
     }
@@ -103,7 +110,9 @@ fn nullable(mut schema: Map<String, Value>) -> Map<String, Value> {
 
 fn typed(shape: &Shape, value: &str) -> Value {
     match (shape, value.parse::<u32>()) {
-        (Shape::Number { .. }, Ok(number)) => number.into(),
+        (Shape::Number { .. } | Shape::Either([Shape::Number { .. }, ..]), Ok(number)) => {
+            number.into()
+        }
         _ => value.into(),
     }
 }

@@ -16,6 +16,7 @@
 //! A crash leaves nothing behind. Tests: `tests.rs` beside this file (defaults, bounds), and
 //! `tests/it/docs.rs` (the page, the JSON Schema, and examples that load).
 
+mod check;
 mod form;
 mod json;
 mod policy;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use super::scalar::{Bound, Bytes};
 
+pub(super) use check::TYPES;
 pub(super) use json::json_schema;
 pub(super) use root::ROOT;
 
@@ -57,6 +59,8 @@ pub(super) enum Shape {
     },
     /// A single value as the short way to write a mapping.
     Short(&'static Form, &'static [Key]),
+    /// One of several; at most one of them has keys, and at most one is a list.
+    Either(&'static [Self]),
 }
 
 /// How a single value of some kind is written.
@@ -94,6 +98,10 @@ impl Shape {
     pub(super) fn keys(&self) -> &'static [Key] {
         match self {
             Self::Keys(keys) | Self::Short(_, keys) => keys,
+            Self::Either(shapes) => {
+                let mut keys = shapes.iter().map(Self::keys);
+                keys.find(|keys| !keys.is_empty()).unwrap_or_default()
+            }
             Self::Text
             | Self::Words(_)
             | Self::Number { .. }
@@ -112,6 +120,11 @@ impl Shape {
             Self::Keys(keys) | Self::Short(_, keys) => {
                 let key = keys.iter().find(|key| key.name == name);
                 key.map_or(&Self::Text, |key| &key.shape)
+            }
+            Self::Either(shapes) => {
+                let holds = |shape: &&Self| matches!(shape, Self::List { .. } | Self::Keys(_));
+                let found = shapes.iter().find(holds);
+                found.map_or(&Self::Text, |shape| shape.inner(name))
             }
             Self::Text
             | Self::Words(_)
@@ -141,6 +154,10 @@ impl Shape {
             Self::Keys(_) => "mapping".into(),
             Self::Named { name, .. } => format!("mapping by `{}`", name.says),
             Self::Short(form, _) => format!("{}, or mapping", form.says),
+            Self::Either(shapes) => {
+                let says: Vec<_> = shapes.iter().map(Self::says).collect();
+                says.join(", or ")
+            }
         }
     }
 }
@@ -177,6 +194,11 @@ fn gather(shape: &Shape, path: &str, rows: &mut Vec<KeyRow>) {
             rows.extend(keys.iter().map(|key| key.row(path)));
             for key in *keys {
                 gather(&key.shape, &below(key.name), rows);
+            }
+        }
+        Shape::Either(shapes) => {
+            for shape in *shapes {
+                gather(shape, path, rows);
             }
         }
         Shape::Text

@@ -1,12 +1,11 @@
-//! How a site flips, is checked, and tells users to wait.
+//! How a site flips, and tells users to wait.
 
 use std::time::Duration;
 
 use crate::site::{DrainThen, During, OnHold, Tunnels};
 
-use super::form::{
-    CHECK, FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, TARGET, between, key, times,
-};
+use super::check::QUIET;
+use super::form::{FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, between, key, times};
 use super::{Key, Need, Shape};
 
 /// `sites.<site>.flip`.
@@ -34,6 +33,12 @@ pub(super) const FLIP: &[Key] = &[
         between(Duration::ZERO, times(10, MINUTE)),
         Need::Default("5s"),
         "How long an origin is given to end a write that was given up before its answer ended.",
+    ),
+    key(
+        "quiet",
+        Shape::Keys(QUIET),
+        Need::LeftOut("it waits for `linger`"),
+        "A check that passes when an origin is no longer at work on such a write.",
     ),
     key(
         "websockets",
@@ -97,70 +102,6 @@ const DRAIN: &[Key] = &[
         Shape::Words(DrainThen::WORDS),
         Need::Default("restore"),
         "What happens at that deadline: `restore` goes back if a write is in flight, `cut` cuts.",
-    ),
-];
-
-/// `sites.<site>.preflight`.
-pub(super) const PREFLIGHT: &[Key] = &[
-    key(
-        "timeout",
-        between(MILLISECOND, times(5, MINUTE)),
-        Need::Default("3s"),
-        "How long one try of a check may take.",
-    ),
-    key(
-        "tries",
-        Shape::Number {
-            least: 1,
-            most: 100,
-        },
-        Need::Default("2"),
-        "How often a check is tried before it has failed.",
-    ),
-    key(
-        "checks",
-        Shape::List {
-            of: &Shape::Keys(CHECKS),
-            least: 0,
-        },
-        Need::LeftOut("none"),
-        "The checks: all must pass, on every origin of the side.",
-    ),
-];
-
-const CHECKS: &[Key] = &[
-    key(
-        "name",
-        Shape::Form(&CHECK),
-        Need::Required,
-        "What the check is called in messages.",
-    ),
-    key(
-        "get",
-        Shape::Form(&TARGET),
-        Need::LeftOut("`head` instead"),
-        "Asks for this with GET.",
-    ),
-    key(
-        "head",
-        Shape::Form(&TARGET),
-        Need::LeftOut("`get` instead"),
-        "Asks for this with HEAD.",
-    ),
-    key(
-        "status",
-        Shape::Number {
-            least: 200,
-            most: 599,
-        },
-        Need::Default("200"),
-        "The status that passes; redirects are not followed.",
-    ),
-    key(
-        "body",
-        Shape::Text,
-        Need::LeftOut("any body"),
-        "Text that the answer to `get` must hold.",
     ),
 ];
 

@@ -2,11 +2,12 @@
 
 use crate::site::Access;
 
+use super::check::PREFLIGHT;
 use super::form::{
     A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FILE, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE,
     SITE_HOST, between, key,
 };
-use super::policy::{FLIP, MAINTENANCE, PREFLIGHT, READ_ONLY, TIMEOUTS};
+use super::policy::{FLIP, MAINTENANCE, READ_ONLY, TIMEOUTS};
 use super::{Key, Need, Shape};
 
 /// `sites.<site>`.
@@ -87,7 +88,7 @@ pub(super) const SITE: &[Key] = &[
         "preflight",
         Shape::Keys(PREFLIGHT),
         Need::LeftOut("no checks"),
-        "What must be true of a side before it takes over.",
+        "What is checked of the sides, all the time and before one takes over.",
     ),
     key(
         "maintenance",

@@ -5,6 +5,7 @@
 //! A part that is wrong is reported and left out, so that the parts after it are looked at too.
 //! Nothing is read here but through the [`ReadFile`] passed in. Proved by `tests/it/mistakes.rs`.
 
+mod check;
 mod dns;
 mod groups;
 mod names;

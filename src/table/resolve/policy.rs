@@ -1,19 +1,16 @@
-//! How a site flips, is checked, and tells users to wait: `flip`, `preflight`, `maintenance`,
-//! `timeouts`.
+//! How a site flips and tells users to wait: `flip`, `maintenance`, `timeouts`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
-
 use crate::site::{DrainThen, During, OnHold, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
-use super::super::model::{Check, FlipPolicy, Maintenance, Preflight, Timeouts};
+use super::super::model::{FlipPolicy, Maintenance, Side, Timeouts};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
 use super::Context;
+use super::check::{self, Defaults};
 
 /// The size of a page, in bytes: it is kept in memory and sent whole to whoever asks.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -23,10 +20,10 @@ const PLACE_BYTES_MAX: usize = 20;
 
 const KILOBYTE: u64 = 1024;
 const MEGABYTE: u64 = 1024 * KILOBYTE;
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A held request keeps its client's socket and its head in memory, some kilobytes each.
 const HOLD_REQUESTS: RangeInclusive<usize> = 1..=100_000;
@@ -38,7 +35,12 @@ const HOLD_BYTES: RangeInclusive<u64> = 64 * KILOBYTE..=16 * 1024 * MEGABYTE;
 const RELEASE_RATE: RangeInclusive<u32> = 1..=1_000_000;
 
 /// Reads `flip:`; without it, everything is at its default.
-pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
+pub(super) fn flip(
+    report: &mut Report,
+    at: Option<&At<'_>>,
+    defaults: Defaults,
+    sides: &[Side],
+) -> FlipPolicy {
     let mut policy = FlipPolicy {
         during: During::Page,
         hold_for: Duration::from_secs(5),
@@ -48,6 +50,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_for: Duration::from_secs(30),
         drain_then: DrainThen::Restore,
         linger: Duration::from_secs(5),
+        quiet: None,
         websockets: Tunnels::Close,
         on_hold: OnHold::NoData,
     };
@@ -72,6 +75,14 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
     }
     let bounds = Duration::ZERO..=10 * MINUTE;
     policy.linger = span(report, &fields, "linger", policy.linger, bounds);
+    if let Some(quiet) = fields.find(report, "quiet") {
+        if let Some(linger) = fields.find(report, "linger") {
+            let message = "`quiet` asks the origin how long it takes";
+            linger.wrong(report, Wrong::new(message, "keep one of the two"));
+        }
+        policy.linger = Duration::ZERO;
+        policy.quiet = check::quiet(report, &quiet, defaults, sides).map(Box::new);
+    }
     let drain = fields.find(report, "drain");
     if let Some(drain) = drain.and_then(|at| at.fields(report)) {
         let bounds = Duration::ZERO..=HOUR;
@@ -122,7 +133,7 @@ fn look_at_waits(report: &mut Report, fields: &Fields<'_>, policy: &FlipPolicy) 
     report.warning(at.node.place, &at.key, message, remedy);
 }
 
-fn span(
+pub(super) fn span(
     report: &mut Report,
     fields: &Fields<'_>,
     name: &str,
@@ -130,116 +141,6 @@ fn span(
     bounds: RangeInclusive<Duration>,
 ) -> Duration {
     fields.value_or(report, name, default, |text| scalar::duration(text, bounds))
-}
-
-/// Reads `preflight:`; without it, there is nothing to check.
-pub(super) fn preflight(report: &mut Report, at: Option<&At<'_>>) -> Preflight {
-    let mut preflight = Preflight {
-        timeout: Duration::from_secs(3),
-        tries: 2,
-        checks: Vec::new(),
-    };
-    let Some(fields) = at.and_then(|at| at.fields(report)) else {
-        return preflight;
-    };
-    let bounds = MILLISECOND..=5 * MINUTE;
-    preflight.timeout = span(report, &fields, "timeout", preflight.timeout, bounds);
-    preflight.tries = fields.value_or(report, "tries", preflight.tries, |text| {
-        scalar::number(text, 1..=100)
-    });
-    let items = fields.find(report, "checks").and_then(|at| at.list(report));
-    for at in items.unwrap_or_default() {
-        let Some(check) = check(report, &at) else {
-            continue;
-        };
-        if preflight
-            .checks
-            .iter()
-            .any(|other| other.name == check.name)
-        {
-            let message = format!("there is a check `{}` already", check.name);
-            at.wrong(
-                report,
-                Wrong::new(message, "give each check a name of its own"),
-            );
-        }
-        preflight.checks.push(check);
-    }
-    preflight
-}
-
-/// The keys that name a method: safe ones (RFC 9110 §9.2.1), and those refused with a reason.
-const SAFE: [(&str, Method); 2] = [("get", Method::GET), ("head", Method::HEAD)];
-const UNSAFE: [&str; 4] = ["post", "put", "patch", "delete"];
-
-fn check(report: &mut Report, at: &At<'_>) -> Option<Check> {
-    let unsafe_key = at
-        .entries(report)?
-        .iter()
-        .find(|entry| UNSAFE.contains(&&*entry.key));
-    if let Some(entry) = unsafe_key {
-        let key = at.under(entry).key;
-        let message = format!("`{}` changes something, and a check must not", entry.key);
-        let remedy = "write `get: /path` or `head: /path`";
-        report.mistake(entry.place, &key, message, remedy);
-        return None;
-    }
-    let fields = at.fields(report)?;
-    let name = fields
-        .need(report, "name", "name: home")
-        .and_then(|at| at.text(report));
-    let status = fields.value_or(report, "status", StatusCode::OK, status);
-    let body = fields.find(report, "body");
-    let body_text = body
-        .as_ref()
-        .and_then(|at| at.text(report))
-        .map(str::to_owned);
-    let mut targets = Vec::new();
-    for (key, method) in SAFE {
-        if let Some(at) = fields.find(report, key) {
-            targets.push((at, method));
-        }
-    }
-    if let [_, (second, _)] = targets.as_slice() {
-        let message = "a check makes one request, and `get` is there already";
-        second.wrong(report, Wrong::new(message, "keep one of the two"));
-    }
-    let Some((target, method)) = targets.into_iter().next() else {
-        fields.need(report, "get", "get: /");
-        return None;
-    };
-    // RFC 9110 §9.3.2: a response to HEAD has no content.
-    if let (Some(body), &Method::HEAD) = (&body, &method) {
-        let message = "an answer to HEAD has no body to look at";
-        body.wrong(
-            report,
-            Wrong::new(message, "write `get`, or leave `body` out"),
-        );
-    }
-    Some(Check {
-        path: target.parse(report, request_target)?,
-        name: name?.to_owned(),
-        method,
-        status,
-        body: body_text,
-    })
-}
-
-fn status(text: &str) -> Result<StatusCode, Wrong> {
-    let number = scalar::number(text, 200..=599)?;
-    StatusCode::from_u16(number).map_err(|_| Wrong::new("is no status", "write 200 to 599"))
-}
-
-fn request_target(text: &str) -> Result<String, Wrong> {
-    let parsed: Result<PathAndQuery, _> = text.parse();
-    let clean = text.is_ascii() && !text.contains(['#', ' ']);
-    if text.starts_with('/') && clean && parsed.is_ok() {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong::new(
-        format!("`{text}` is no path to ask for"),
-        "begin it with `/`, and write blanks and other letters as `%20`",
-    ))
 }
 
 /// Reads `maintenance:`.

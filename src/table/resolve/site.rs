@@ -13,7 +13,7 @@ use super::super::schema::{At, Fields, Wrong};
 use super::super::tree::Value;
 use super::dns::zone_of;
 use super::names::{self, Claims, Surroundings};
-use super::{Context, policy, tls};
+use super::{Context, check, policy, tls};
 
 /// A reason is a line in the journal and in a log; longer ones belong elsewhere.
 const REASON_LETTERS_MAX: usize = 1_000;
@@ -106,10 +106,10 @@ fn one(
         Some(at) => writable(report, &at),
         None => Vec::new(),
     };
-    let flip = fields.find(report, "flip");
-    let flip = policy::flip(report, flip.as_ref());
     let preflight = fields.find(report, "preflight");
-    let preflight = policy::preflight(report, preflight.as_ref());
+    let (preflight, defaults) = check::preflight(report, preflight.as_ref(), &sides);
+    let flip = fields.find(report, "flip");
+    let flip = policy::flip(report, flip.as_ref(), defaults, &sides);
     let timeouts = fields.find(report, "timeouts");
     let timeouts = policy::timeouts(report, timeouts.as_ref());
     let maintenance = fields.find(report, "maintenance");

@@ -35,6 +35,8 @@ pub(crate) struct OneSite {
     pub(crate) active: &'static str,
     pub(crate) flip: &'static str,
     pub(crate) checks: &'static str,
+    /// How often they are made; seldom, where a test counts what an origin sees.
+    pub(crate) every: &'static str,
 }
 
 impl Default for OneSite {
@@ -44,6 +46,7 @@ impl Default for OneSite {
             active: "live",
             flip: "{during: page}",
             checks,
+            every: "1h",
         }
     }
 }
@@ -60,7 +63,7 @@ impl OneSite {
 
 /// Has a flip not wait for what a killed daemon may have left at work, unless it says so itself.
 fn without_linger(flip: &str) -> String {
-    if flip.contains("linger") {
+    if flip.contains("linger") || flip.contains("quiet") {
         return flip.to_owned();
     }
     flip.replacen('{', "{linger: 0s, ", 1)
@@ -107,11 +110,12 @@ impl Place {
              sides:\n      live:   {{web: [http://{}], names: {{db: 127.0.1.11}}}}\n      \
              backup: {{web: [http://{}], names: {{db: 127.0.1.12}}}}\n    \
              names: {{db.ispot.example: db}}\n    flip: {}\n    \
-             preflight: {{timeout: 2s, tries: 1, checks: {}}}\n",
+             preflight: {{every: {}, timeout: 2s, tries: 1, checks: {}}}\n",
             site.active,
             self.origin("live"),
             self.origin("backup"),
             without_linger(site.flip),
+            site.every,
             site.checks,
         )
         .unwrap();

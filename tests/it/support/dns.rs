@@ -80,12 +80,12 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             drain_for: Duration::from_secs(5),
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
+            quiet: None,
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
         },
         preflight: Preflight {
-            timeout: Duration::from_secs(1),
-            tries: 1,
+            every: Duration::from_secs(10),
             checks: Vec::new(),
         },
         maintenance: Maintenance {

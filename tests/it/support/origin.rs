@@ -44,6 +44,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Tells whether it is a check of ours.
+    fn is_check(&self) -> bool {
+        self.header("user-agent") == "pointsman-check"
+    }
+
     /// The values of a header, joined with `|`; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> String {
         let same = self
@@ -103,17 +108,32 @@ impl Origin {
         Self { address, shared }
     }
 
-    /// Every request so far, in the order of their heads.
+    /// Every request so far, in the order of their heads; but for those of checks, which are made
+    /// all the time.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.log.lock().unwrap().clone()
+        let log = self.shared.log.lock().unwrap();
+        log.iter()
+            .filter(|seen| !seen.is_check())
+            .cloned()
+            .collect()
     }
 
-    /// Counts the requests so far; a loop that waits should not copy them all each time.
+    /// Counts those; a loop that waits should not copy them all each time.
     pub(crate) fn count(&self) -> usize {
-        self.shared.log.lock().unwrap().len()
+        let log = self.shared.log.lock().unwrap();
+        log.iter().filter(|seen| !seen.is_check()).count()
     }
 
-    /// The requests of one path.
+    /// The requests of checks for one path.
+    pub(crate) fn checked_at(&self, path: &str) -> Vec<Seen> {
+        let log = self.shared.log.lock().unwrap();
+        let checks = log
+            .iter()
+            .filter(|seen| seen.is_check() && seen.path == path);
+        checks.cloned().collect()
+    }
+
+    /// The requests of one path, but for those of checks.
     pub(crate) fn seen_at(&self, path: &str) -> Vec<Seen> {
         self.seen()
             .into_iter()

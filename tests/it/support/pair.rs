@@ -102,7 +102,7 @@ fn table(place: &Place) -> String {
              live: {{web: [http://{ip}:{port}]}}\n      \
              backup: {{web: [http://{ip}:{other}]}}\n    \
              flip: {{during: hold, hold: {{for: 25s, requests: 10}}}}\n    \
-             preflight: {{timeout: 2s, tries: 1, checks: [{{name: {name}, get: /{name}, \
+             preflight: {{every: 1h, timeout: 2s, tries: 1, checks: [{{name: {name}, get: /{name}, \
              status: 200}}]}}\n"
         );
     }

@@ -1,20 +1,8 @@
-//! One check with a deadline: a request of its own, on a connection of its own.
-//!
-//! For: what a preflight asks of an origin, and what is asked of a listener after a flip. Not for:
-//! trying again or judging a side; who asks does that.
-//!
-//! ```text
-//! HttpProbe ──> connect ─> TLS ─> request ─> status ─> body (at most 1 MiB) ──> Passed | Failed
-//!               └──────────────────── one deadline ─────────────────────┘
-//! ```
-//!
-//! Invariants: nothing outlives the call, the connection included; only what the probe asks for is
-//! read. A crash leaves nothing behind. Tests: at the end of this file.
+//! A check by HTTP: one request on a connection of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{Method, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -22,9 +10,10 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+
+use super::connect::connect;
+use super::{Expect, Failed};
 
 /// How much of a body is looked at, in bytes; text further down is as good as missing.
 const BODY_MAX: usize = 1024 * 1024;
@@ -54,87 +43,17 @@ pub struct HttpProbe {
     pub method: Method,
     /// The request target, beginning with `/`.
     pub path: String,
-    /// How long all of it may take.
-    pub timeout: Duration,
-    /// The status that passes.
-    pub expect_status: StatusCode,
-    /// Text that the body must hold.
-    pub expect_body: Option<String>,
+    /// What the answer must be like.
+    pub expect: Expect,
 }
 
-/// A check that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// From before the connection to the last byte that was looked at.
-    pub elapsed: Duration,
-}
-
-/// Why a check failed; its text is what an operator is shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// It took too long.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// No connection: `connection refused`, or the name is not known.
-    #[error("{0}")]
-    Connect(String),
-    /// The other end did not prove who it is.
-    #[error("TLS: {0}")]
-    Tls(String),
-    /// The connection broke off, or what came was not HTTP.
-    #[error("the answer broke off: {0}")]
-    Broken(String),
-    /// The check itself cannot be sent; the table is at fault.
-    #[error("the check cannot be sent: {0}")]
-    Unsendable(String),
-    /// Another status than the one expected.
-    #[error("answered {} instead of {}", .got.as_u16(), .expected.as_u16())]
-    Status {
-        /// What it answered.
-        got: StatusCode,
-        /// What would have passed.
-        expected: StatusCode,
-    },
-    /// The expected text is not there.
-    #[error("{}", without(*.whole, .text))]
-    Body {
-        /// The text.
-        text: String,
-        /// All of the body was looked at, and not only its first 1 MiB.
-        whole: bool,
-    },
-}
-
-fn without(whole: bool, text: &str) -> String {
-    let body = if whole {
-        "the body"
-    } else {
-        "the first 1 MiB of the body"
-    };
-    format!("{body} does not hold {text:?}")
-}
-
-/// Makes one HTTP check; no redirect is followed.
+/// Asks, and judges the answer.
 ///
 /// # Errors
 /// The first thing that was not as expected.
-///
-/// # Cancel safety
-/// Dropping the future closes the connection.
-pub async fn http(probe: HttpProbe) -> Result<Passed, Failed> {
-    let began = Instant::now();
-    let checked = timeout_at(began + probe.timeout, check(&probe)).await;
-    checked.unwrap_or(Err(Failed::Timeout(probe.timeout)))?;
-    Ok(Passed {
-        elapsed: began.elapsed(),
-    })
-}
-
-async fn check(probe: &HttpProbe) -> Result<(), Failed> {
+pub(super) async fn check(probe: &HttpProbe) -> Result<(), Failed> {
     let request = request(probe).map_err(|error| Failed::Unsendable(error.to_string()))?;
-    let stream = TcpStream::connect(&probe.address)
-        .await
-        .map_err(|error| Failed::Connect(plain(&error)))?;
+    let stream = connect(&probe.address).await?;
     let Some(tls) = &probe.tls else {
         return ask(probe, request, stream).await;
     };
@@ -178,13 +97,11 @@ fn request(probe: &HttpProbe) -> Result<hyper::Request<Empty<Bytes>>, http::Erro
 }
 
 async fn judge(probe: &HttpProbe, response: hyper::Response<Incoming>) -> Result<(), Failed> {
-    let (got, expected) = (response.status(), probe.expect_status);
-    if got != expected {
-        return Err(Failed::Status { got, expected });
-    }
-    let Some(text) = &probe.expect_body else {
+    let expect = &probe.expect;
+    expect.judge_head(response.status(), response.headers())?;
+    if expect.body.is_empty() {
         return Ok(());
-    };
+    }
     let mut body = response.into_body();
     let mut seen: Vec<u8> = Vec::new();
     let mut whole = true;
@@ -199,17 +116,7 @@ async fn judge(probe: &HttpProbe, response: hyper::Response<Incoming>) -> Result
             break;
         }
     }
-    if holds(&seen, text.as_bytes()) {
-        return Ok(());
-    }
-    Err(Failed::Body {
-        text: text.clone(),
-        whole,
-    })
-}
-
-fn holds(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+    expect.judge_body(&seen, whole)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
@@ -217,34 +124,49 @@ fn broken(error: hyper::Error) -> Failed {
     Failed::Broken(error.to_string())
 }
 
-/// What the operating system said; the commonest without its number.
-fn plain(error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::ConnectionRefused {
-        return "connection refused".into();
-    }
-    error.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Duration;
 
+    use http::StatusCode;
+
+    use super::super::{Body, Passed, Probe, run};
     use super::*;
 
-    /// Answers one connection with the given bytes and returns what was asked.
-    fn asked(answer: Vec<u8>, probe: impl FnOnce(&mut HttpProbe)) -> (Result<(), Failed>, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let mut probe_there = HttpProbe {
-            address: listener.local_addr().expect("it is bound").to_string(),
+    fn there(address: String) -> HttpProbe {
+        HttpProbe {
+            address,
             tls: None,
             host: "www.ispot.example".into(),
             method: Method::GET,
             path: "/observations?x=1".into(),
-            timeout: Duration::from_secs(10),
-            expect_status: StatusCode::OK,
-            expect_body: None,
-        };
+            expect: Expect::status(StatusCode::OK),
+        }
+    }
+
+    fn block_on(probe: HttpProbe, timeout: Duration) -> Result<Passed, Failed> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(run(&Probe::Http(Box::new(probe)), timeout))
+    }
+
+    /// Answers one connection with the given bytes and returns what was asked.
+    fn asked(answer: Vec<u8>, probe: impl FnOnce(&mut HttpProbe)) -> (Result<(), Failed>, String) {
+        asked_within(Duration::from_secs(10), answer, probe)
+    }
+
+    fn asked_within(
+        timeout: Duration,
+        answer: Vec<u8>,
+        probe: impl FnOnce(&mut HttpProbe),
+    ) -> (Result<(), Failed>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let mut probe_there = there(address);
         probe(&mut probe_there);
         let origin = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("the probe comes");
@@ -257,11 +179,7 @@ mod tests {
             }
             String::from_utf8_lossy(&request[..read]).into_owned()
         });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let result = runtime.block_on(http(probe_there)).map(|_| ());
+        let result = block_on(probe_there, timeout).map(|_| ());
         (result, origin.join().expect("the origin is done"))
     }
 
@@ -273,7 +191,7 @@ mod tests {
     #[test]
     fn a_check_asks_for_what_it_says_and_says_who_it_is() {
         let (result, request) = asked(ok("Latest observations: 3"), |probe| {
-            probe.expect_body = Some("Latest observations".into());
+            probe.expect.body = vec![Body::Holds("Latest observations".into())];
         });
         assert_eq!(result, Ok(()));
         let request = request.to_ascii_lowercase();
@@ -298,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_missing_text_is_named_and_how_far_was_looked() {
-        let want = |probe: &mut HttpProbe| probe.expect_body = Some("quiz".into());
+        let want = |probe: &mut HttpProbe| probe.expect.body = vec![Body::Holds("quiz".into())];
         let text = |result: Result<(), Failed>| result.map_err(|failed| failed.to_string());
         let (result, _) = asked(ok("nothing"), want);
         assert_eq!(text(result), Err("the body does not hold \"quiz\"".into()));
@@ -311,10 +229,9 @@ mod tests {
 
     #[test]
     fn silence_is_over_at_the_deadline() {
-        let (result, _) = asked(Vec::new(), |probe| {
-            probe.timeout = Duration::from_millis(50)
-        });
-        assert_eq!(result, Err(Failed::Timeout(Duration::from_millis(50))));
+        let short = Duration::from_millis(50);
+        let (result, _) = asked_within(short, Vec::new(), |_| {});
+        assert_eq!(result, Err(Failed::Timeout(short)));
     }
 
     #[test]
@@ -324,23 +241,8 @@ mod tests {
         drop(free);
         let (other, _) = asked(ok(""), |_| {});
         assert_eq!(other, Ok(()));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let probe = HttpProbe {
-            address: gone,
-            tls: None,
-            host: "a.example".into(),
-            method: Method::GET,
-            path: "/".into(),
-            timeout: Duration::from_secs(10),
-            expect_status: StatusCode::OK,
-            expect_body: None,
-        };
-        let failed = runtime
-            .block_on(http(probe))
-            .map_err(|failed| failed.to_string());
-        assert_eq!(failed, Err("connection refused".into()));
+        let failed = block_on(there(gone), Duration::from_secs(10));
+        let words = failed.map_err(|failed| failed.to_string());
+        assert_eq!(words, Err("connection refused".into()));
     }
 }

@@ -1,0 +1,30 @@
+//! Checks: what is asked of the sides of a site, before a flip, during one, and all the time.
+//!
+//! For: running the checks of the table and saying in words what they found. Not for: deciding
+//! anything by it (a flip does, when its fresh preflight fails), nor for how one probe is made.
+//!
+//! ```text
+//!                 ┌─ preflight: the target of a flip, afresh ──> the flip goes on, or is refused
+//! table ─> ask ───┼─ quiet: the side that it leaves, until it is ──> the flip goes on, or back
+//!                 └─ rounds: both sides, every `preflight.every` ──> findings ─> status, metrics, log
+//!                    (a thread of its own)
+//! ```
+//!
+//! Invariants: of one check on one side at most one round is under way; rounds are bounded together
+//! and for each site, so that a slow one holds up its own site at most; a site without checks costs
+//! nothing; what a reload does not touch keeps its results.
+//!
+//! A crash loses the results, and the next start begins without any. Tests: `tests/it/checks.rs`,
+//! `tests/it/quiet.rs`, and those beside the code.
+
+mod ask;
+mod findings;
+mod preflight;
+mod quiet;
+mod rounds;
+mod units;
+
+pub use findings::{CheckStatus, Findings, SideChecks};
+pub(super) use preflight::{Thoroughness, all};
+pub(super) use quiet::until_quiet;
+pub(super) use rounds::Rounds;
