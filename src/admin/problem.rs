@@ -66,6 +66,7 @@ impl From<&FlipError> for Problem {
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),
             FlipError::AlreadyThere { .. } => (StatusCode::CONFLICT, "already-there"),
             FlipError::Conflict { .. } => (StatusCode::CONFLICT, "flip-in-progress"),
+            FlipError::HooksRun { .. } => (StatusCode::CONFLICT, "hooks-run"),
             FlipError::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "in-doubt"),
             FlipError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };

@@ -1,7 +1,7 @@
 //! What the phases and outcomes of a flip mean, in words for whoever watches.
 
-use crate::control::{FlipStatus, Outcome};
-use crate::site::Skipped;
+use crate::control::{FlipStatus, HookEnded, HookStatus, Outcome};
+use crate::site::{HookResult, Skipped};
 
 use super::clock::time_of_day;
 
@@ -37,6 +37,31 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "restoring" => "going back".into(),
         _ => String::new(),
     }
+}
+
+/// What a hook is doing.
+pub(super) fn hook_runs(hook: &HookStatus) -> String {
+    let HookStatus { name, site, .. } = hook;
+    match (&hook.problem, &hook.last_line) {
+        (Some(problem), _) => format!("hook {name} of {site}: {problem}"),
+        (None, Some(line)) => format!("hook {name} of {site}: {line}"),
+        (None, None) => format!("hook {name} of {site} runs…"),
+    }
+}
+
+/// How a hook ended.
+pub(super) fn hook_ended(hook: &HookEnded) -> String {
+    let HookEnded {
+        name, site, detail, ..
+    } = hook;
+    let (seconds, tenths) = (hook.took_ms / 1_000, hook.took_ms % 1_000 / 100);
+    let how = match hook.result {
+        HookResult::Ok => "done",
+        HookResult::Failed | HookResult::Lost => "FAILED",
+        HookResult::TimedOut => "TOO LONG",
+        HookResult::Stopped => "stopped",
+    };
+    format!("hook {name} of {site}: {how} after {seconds}.{tenths} s, {detail}")
 }
 
 /// The last sentence: how a flip ended, and what to do if it did not end well.

@@ -1,5 +1,6 @@
 //! A flip in progress, as the actor keeps it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
 use crate::switchboard::{Lane, Publication, Snapshot};
 use crate::table::Site;
 
+use super::hooks::{HookEnded, HookStatus};
 use super::status::{FlipStatus, PhaseEntry};
 
 /// A flip in progress.
@@ -34,6 +36,14 @@ pub(super) struct Running {
     pub(super) publication: Option<Publication>,
     /// The outcome of its commit is not known: nobody is told of either side.
     pub(super) is_in_doubt: bool,
+    /// A hook of it has begun.
+    pub(super) hooked: bool,
+    /// The hook that runs.
+    pub(super) hook: Option<HookStatus>,
+    /// Those that have ended.
+    pub(super) hooks: Vec<HookEnded>,
+    /// Flips before it whose hooks are still to end.
+    pub(super) awaited_hooks: BTreeSet<FlipId>,
 }
 
 /// One site on the move.
@@ -125,6 +135,8 @@ impl Running {
             message,
             timeline: self.timeline.clone(),
             skipped: self.journalled.skipped.clone(),
+            hook: self.hook.clone(),
+            hooks: self.hooks.clone(),
         }
     }
 }

@@ -168,6 +168,8 @@ fn begin(
         message: None,
         timeline: Vec::new(),
         skipped: request.skipped(),
+        hook: None,
+        hooks: Vec::new(),
     };
     status.flips.insert(0, Arc::new(flip));
     publish.send_replace(Arc::new(status));

@@ -19,6 +19,7 @@ use super::actor::{Actor, Inbox};
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
+use super::hooks;
 use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
 use super::repeats::Repeats;
@@ -91,6 +92,8 @@ impl Control {
         if ledger.journal.is_ok() {
             fits(file, &table, &ledger)?;
         }
+        // Before all else: what a killed daemon left running may be writing still.
+        let survivors = hooks::end_survivors(&mut ledger);
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
@@ -115,6 +118,8 @@ impl Control {
             metrics,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
+            hook_runs: BTreeMap::new(),
+            survivors,
             is_stopping: false,
             file_problem: None,
             problems: past.problems,

@@ -11,6 +11,8 @@ use crate::site::{
     Skipped, Who,
 };
 
+use super::hooks::{HookEnded, HookStatus};
+
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -190,6 +192,12 @@ pub struct FlipStatus {
     /// What it leaves out, as an emergency; empty when it is planned.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
+    /// The hook that runs for it; after its end too.
+    #[serde(default)]
+    pub hook: Option<HookStatus>,
+    /// Its hooks that have ended, the last of them; what they wrote is in the journal.
+    #[serde(default)]
+    pub hooks: Vec<HookEnded>,
 }
 
 /// When a flip entered a phase.

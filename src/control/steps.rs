@@ -19,7 +19,7 @@ use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
 use super::preflight::{self, Thoroughness};
 use super::running::{Prepared, Running};
-use super::{confirm, failpoint, rewrite};
+use super::{confirm, failpoint, hooks, rewrite};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -60,7 +60,13 @@ impl Actor {
                 }
             }
         }
+        let of_hooks = needs_word.then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
+        let sites: Vec<_> = of_hooks.into_iter().flatten().collect();
         running.spawn_answer(&self.events, async move {
+            let tried = match tried {
+                Ok(()) => hooks::all_found(sites, file).await,
+                Err(why) => Err(why),
+            };
             if let Err(why) = tried {
                 return Input::Preflight(Err(why));
             }
@@ -399,6 +405,7 @@ impl Actor {
             ended: Timestamp::now(),
             timeline: serde_json::to_string(&running.timeline).unwrap_or_default(),
             lanes: lanes(running),
+            hooks_due: Self::hooks_due(running, ending),
         };
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         let written = if running.epochs.is_empty() {

@@ -32,6 +32,10 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
     match version {
         2 => tx.execute_batch(ACCESS),
         3 => tx.execute_batch(EMERGENCIES),
+        4 => {
+            tx.execute_batch(HOOKS)?;
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -58,6 +62,31 @@ const EMERGENCIES: &str = "
 ALTER TABLE flips ADD COLUMN skipped TEXT;
 ALTER TABLE moves ADD COLUMN cut_reads INTEGER;
 ALTER TABLE moves ADD COLUMN cut_writes INTEGER;
+";
+
+/// Version 4: the hooks of flips.
+const HOOKS: &str = "
+CREATE TABLE hooks (
+    flip     INTEGER NOT NULL REFERENCES flips (id),
+    number   INTEGER NOT NULL,
+    site     TEXT NOT NULL,
+    phase    TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    mark     TEXT NOT NULL,
+    leader   INTEGER,
+    started  INTEGER,
+    boot     TEXT,
+    began_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    result   TEXT,
+    detail   TEXT,
+    output   TEXT,
+    PRIMARY KEY (flip, number)
+) STRICT;
+CREATE TABLE hooks_due (
+    flip  INTEGER PRIMARY KEY REFERENCES flips (id),
+    phase TEXT NOT NULL
+) STRICT;
 ";
 
 #[cfg(test)]

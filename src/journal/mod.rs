@@ -16,6 +16,7 @@
 //! by somebody who knows, with [`Journal::renew`]. Tests: `recovery` in `tests/it`, and below.
 
 mod access;
+mod hooks;
 mod lock;
 mod migrate;
 mod read;
@@ -37,6 +38,7 @@ use rusqlite::Connection;
 use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
+pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, Leader, UnfinishedHook};
 pub use lock::{LockError, StateLock};
 pub use read::{EmergencyRecord, FlipRecord, SiteRecord, UnfinishedFlip, ZoneRecord};
 pub use record::{CommitError, CutRecord, FlipEnd, LaneRecord, NewFlip, SiteAdoption};
@@ -53,7 +55,7 @@ const FILE_IN_THE_MAKING: &str = "journal.new";
 
 /// The version that `PRAGMA user_version` has; a journal of a later one is refused,
 /// and one of an earlier one is brought here.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -258,7 +258,7 @@ impl Journal {
         rows.collect()
     }
 
-    fn moves(&self, id: FlipId) -> rusqlite::Result<Vec<(Move, Option<Epoch>)>> {
+    pub(super) fn moves(&self, id: FlipId) -> rusqlite::Result<Vec<(Move, Option<Epoch>)>> {
         let mut query = self.db.prepare(
             "SELECT site, from_side, to_side, epoch FROM moves WHERE flip = ?1 ORDER BY site",
         )?;
@@ -294,7 +294,7 @@ fn side(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<SideName>> {
         .map(|side| SideName::new(&side)))
 }
 
-fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
+pub(super) fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>> {
     let words: Option<String> = row.get(at)?;
     let words = words.iter().flat_map(|words| words.split(' '));
     let each = words.map(|word| word.parse().map_err(|error| foreign(at, error)));

@@ -30,6 +30,7 @@
 mod diagnostic;
 mod diff;
 mod edit;
+mod hooks;
 mod increment;
 mod keys;
 mod matcher;
@@ -43,6 +44,7 @@ mod tree;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
+pub use hooks::{Hook, HookCommand, Hooks};
 pub use increment::Loader;
 pub use keys::KeyRow;
 pub use matcher::Matcher;

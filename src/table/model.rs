@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
 
 use super::diagnostic::Diagnostic;
+use super::hooks::Hooks;
 use super::matcher::Matcher;
 use super::path;
 
@@ -274,6 +275,8 @@ pub struct FlipPolicy {
     pub linger: Duration,
     /// What becomes of WebSockets and other tunnels.
     pub websockets: Tunnels,
+    /// The commands that run at it.
+    pub hooks: Hooks,
 }
 
 /// `preflight:` what must be true of a side before it takes over.

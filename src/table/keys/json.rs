@@ -45,6 +45,10 @@ fn of(shape: &Shape) -> Map<String, Value> {
             "additionalProperties": optional(of(inner), inner.keys()),
         }),
         Shape::Short(form, keys) => json!({"anyOf": [single(form), mapping(keys)]}),
+        Shape::WordsOr(keys) => {
+            let words = json!({"type": "array", "items": of(&Shape::Text), "minItems": 1});
+            json!({"anyOf": [words, mapping(keys)]})
+        }
     };
     let Value::Object(schema) = schema else {
         return Map::new();

@@ -17,6 +17,7 @@
 //! `tests/it/docs.rs` (the page, the JSON Schema, and examples that load).
 
 mod form;
+mod hooks;
 mod json;
 mod policy;
 mod root;
@@ -57,6 +58,8 @@ pub(super) enum Shape {
     },
     /// A single value as the short way to write a mapping.
     Short(&'static Form, &'static [Key]),
+    /// A list of words as the short way to write a mapping.
+    WordsOr(&'static [Key]),
 }
 
 /// How a single value of some kind is written.
@@ -93,7 +96,7 @@ impl Shape {
     /// Shows the fixed keys of a mapping; none when it is something else.
     pub(super) fn keys(&self) -> &'static [Key] {
         match self {
-            Self::Keys(keys) | Self::Short(_, keys) => keys,
+            Self::Keys(keys) | Self::Short(_, keys) | Self::WordsOr(keys) => keys,
             Self::Text
             | Self::Words(_)
             | Self::Number { .. }
@@ -109,7 +112,7 @@ impl Shape {
     pub(super) fn inner(&self, name: &str) -> &'static Self {
         match self {
             Self::List { of, .. } | Self::Named { of, .. } => of,
-            Self::Keys(keys) | Self::Short(_, keys) => {
+            Self::Keys(keys) | Self::Short(_, keys) | Self::WordsOr(keys) => {
                 let key = keys.iter().find(|key| key.name == name);
                 key.map_or(&Self::Text, |key| &key.shape)
             }
@@ -119,6 +122,16 @@ impl Shape {
             | Self::Duration { .. }
             | Self::Size { .. }
             | Self::Form(_) => &Self::Text,
+        }
+    }
+
+    /// Tells whether two lists have the very same items.
+    fn holds_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::List { of: one, .. }, Self::List { of: other, .. }) => {
+                std::ptr::eq(*one, *other) && !one.keys().is_empty()
+            }
+            _ => false,
         }
     }
 
@@ -141,6 +154,7 @@ impl Shape {
             Self::Keys(_) => "mapping".into(),
             Self::Named { name, .. } => format!("mapping by `{}`", name.says),
             Self::Short(form, _) => format!("{}, or mapping", form.says),
+            Self::WordsOr(_) => "list of words, or mapping".into(),
         }
     }
 }
@@ -173,10 +187,16 @@ fn gather(shape: &Shape, path: &str, rows: &mut Vec<KeyRow>) {
     match shape {
         Shape::List { of, .. } => gather(of, &format!("{path}[]"), rows),
         Shape::Named { name, of } => gather(of, &below(name.says), rows),
-        Shape::Keys(keys) | Shape::Short(_, keys) => {
+        Shape::Keys(keys) | Shape::Short(_, keys) | Shape::WordsOr(keys) => {
             rows.extend(keys.iter().map(|key| key.row(path)));
-            for key in *keys {
-                gather(&key.shape, &below(key.name), rows);
+            for (at, key) in keys.iter().enumerate() {
+                // What several lists side by side hold is listed once, for the first of them.
+                let is_known = keys[..at]
+                    .iter()
+                    .any(|other| key.shape.holds_as(&other.shape));
+                if !is_known {
+                    gather(&key.shape, &below(key.name), rows);
+                }
             }
         }
         Shape::Text

@@ -7,6 +7,7 @@ use crate::site::{DrainThen, During, Tunnels};
 use super::form::{
     CHECK, FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, TARGET, between, key, times,
 };
+use super::hooks::HOOKS;
 use super::{Key, Need, Shape};
 
 /// `sites.<site>.flip`.
@@ -40,6 +41,12 @@ pub(super) const FLIP: &[Key] = &[
         Shape::Words(Tunnels::WORDS),
         Need::Default("close"),
         "When WebSockets are closed: at once, or at the drain deadline.",
+    ),
+    key(
+        "hooks",
+        Shape::Keys(HOOKS),
+        Need::LeftOut("none"),
+        "Commands that run at a flip: to stop what bypasses Pointsman, and to copy the data.",
     ),
 ];
 

@@ -28,7 +28,10 @@ fn least() -> Value {
             "sides": {"live": {"web": ["http://127.0.0.1:9101"], "names": {"db": "127.0.0.1"}}},
             "names": {"db.ispot.example": {"from": "db"}},
             "paths": {"/quiz": {"access": "open"}},
-            "flip": {"hold": {}, "drain": {}},
+            "flip": {"hold": {}, "drain": {}, "hooks": {
+                "before": [{"run": ["true"]}], "sync": [{"run": ["true"]}],
+                "after": [{"run": ["true"]}], "restore": [{"run": ["true"]}],
+            }},
             "preflight": {"checks": [{"name": "home", "get": "/"}]},
             "maintenance": {},
             "read_only": {},
@@ -58,7 +61,7 @@ fn keys(shape: &'static Shape, pointer: &str) -> Vec<(String, &'static Key)> {
             let step = chosen(name.says).replace('/', "~1");
             found.extend(keys(of, &format!("{pointer}/{step}")));
         }
-        Shape::Keys(own) | Shape::Short(_, own) => {
+        Shape::Keys(own) | Shape::Short(_, own) | Shape::WordsOr(own) => {
             for key in *own {
                 found.push((pointer.to_owned(), key));
                 found.extend(keys(&key.shape, &format!("{pointer}/{}", key.name)));
@@ -128,7 +131,8 @@ fn each_range_ends_where_it_is_declared_to_end() {
             | Shape::List { .. }
             | Shape::Keys(_)
             | Shape::Named { .. }
-            | Shape::Short(..) => continue,
+            | Shape::Short(..)
+            | Shape::WordsOr(_) => continue,
         };
         ranges += 1;
         for value in inside {

@@ -7,6 +7,7 @@
 
 mod dns;
 mod groups;
+mod hooks;
 mod names;
 mod policy;
 mod site;

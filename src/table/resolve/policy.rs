@@ -10,10 +10,11 @@ use http::{Method, StatusCode};
 use crate::site::{DrainThen, During, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
+use super::super::hooks::Hooks;
 use super::super::model::{Check, FlipPolicy, Maintenance, Preflight, Timeouts};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
-use super::Context;
+use super::{Context, hooks};
 
 /// The size of a page, in bytes: it is kept in memory and sent whole to whoever asks.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -49,6 +50,7 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         drain_then: DrainThen::Restore,
         linger: Duration::from_secs(5),
         websockets: Tunnels::Close,
+        hooks: Hooks::default(),
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -78,6 +80,9 @@ pub(super) fn flip(report: &mut Report, at: Option<&At<'_>>) -> FlipPolicy {
         policy.drain_then = drain.value_or(report, "then", policy.drain_then, scalar::word);
     }
     policy.websockets = fields.value_or(report, "websockets", policy.websockets, scalar::word);
+    if let Some(at) = fields.find(report, "hooks") {
+        policy.hooks = hooks::resolve(report, &at);
+    }
     policy
 }
 

@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use pointsman::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName, Tunnels};
 use pointsman::table::{
-    Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
+    Dns, FlipPolicy, FollowingName, Hooks, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
     Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
@@ -79,6 +79,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
             websockets: Tunnels::Close,
+            hooks: Hooks::default(),
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),

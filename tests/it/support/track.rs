@@ -12,8 +12,8 @@ use pointsman::site::{
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Redirect, Side,
-    Site, Table, Timeouts, Words,
+    Dns, FlipPolicy, Hooks, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight,
+    Redirect, Side, Site, Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
 use pointsman::zone::Zones;
@@ -66,6 +66,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             drain_then: DrainThen::Restore,
             linger: Duration::ZERO,
             websockets: Tunnels::Close,
+            hooks: Hooks::default(),
         },
         preflight: Preflight {
             timeout: Duration::from_secs(1),
