@@ -259,6 +259,36 @@ pub fn is_emergency(skipped: &[Skipped]) -> bool {
     skipped.contains(&Skipped::Drain)
 }
 
+/// When the hooks of a site run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookPhase {
+    /// Before anyone is held.
+    Before,
+    /// While nobody writes: the last copy.
+    Sync,
+    /// After the flip was acknowledged.
+    After,
+    /// On the way back.
+    Restore,
+}
+
+/// How a hook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookResult {
+    /// With exit status 0, and nothing of it was left.
+    Ok,
+    /// It could not be started, had another exit status, or left behind what it must not.
+    Failed,
+    /// Its time was up, and it was ended.
+    TimedOut,
+    /// It was ended because its flip was called off, or the daemon stopped.
+    Stopped,
+    /// The daemon died while it ran.
+    Lost,
+}
+
 /// The move of one site that a flip makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Move {
@@ -386,6 +416,19 @@ words!(Outcome {
     Restored = "restored",
 });
 words!(OnHold { NoData = "nodata", Keep = "keep" });
+words!(HookPhase {
+    Before = "before",
+    Sync = "sync",
+    After = "after",
+    Restore = "restore",
+});
+words!(HookResult {
+    Ok = "ok",
+    Failed = "failed",
+    TimedOut = "timed-out",
+    Stopped = "stopped",
+    Lost = "lost",
+});
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket" });

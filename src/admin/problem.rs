@@ -86,6 +86,7 @@ impl From<&FlipError> for Problem {
             FlipError::AlreadyThere { .. } => (StatusCode::CONFLICT, "already-there"),
             FlipError::NotUndone { .. } => (StatusCode::CONFLICT, "not-undone"),
             FlipError::Conflict { .. } => (StatusCode::CONFLICT, "flip-in-progress"),
+            FlipError::HooksRun { .. } => (StatusCode::CONFLICT, "hooks-run"),
             FlipError::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "in-doubt"),
             FlipError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };

@@ -9,7 +9,7 @@ use crate::zone;
 
 use super::exit::Exit;
 use super::{Output, files, out};
-use crate::control::Disk;
+use crate::control::{Disk, missing_programs};
 
 /// Check a route table without running anything.
 ///
@@ -55,9 +55,10 @@ struct Finding<'d> {
 pub(super) fn check(args: &Args) -> Exit {
     let file = files::routes(args.file.as_deref());
     let loaded = load(&file);
+    let missing = missing(&file, &loaded);
     match args.output {
-        Output::Table => in_words(&file, &loaded),
-        Output::Json => out::say(&as_json(&loaded)),
+        Output::Table => in_words(&file, &loaded, &missing),
+        Output::Json => out::say(&as_json(&loaded, &missing)),
     }
     match loaded {
         Ok(_) => Exit::Settled,
@@ -65,10 +66,19 @@ pub(super) fn check(args: &Args) -> Exit {
     }
 }
 
-fn in_words(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>) {
+/// Finds the hooks that could not be run here. They are warnings: the daemon may be on another
+/// machine.
+fn missing(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>) -> Vec<Diagnostic> {
+    let (Ok(table), Ok(text)) = (loaded, Disk.read(file)) else {
+        return Vec::new();
+    };
+    missing_programs(table, file, &text)
+}
+
+fn in_words(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>, missing: &[Diagnostic]) {
     match loaded {
         Ok(table) => {
-            for warning in &table.warnings {
+            for warning in table.warnings.iter().chain(missing) {
                 out::complain(&format!("warning: {warning}"));
             }
             for warning in certificates(table) {
@@ -90,12 +100,12 @@ fn in_words(file: &Path, loaded: &Result<Table, Vec<Diagnostic>>) {
     }
 }
 
-fn as_json(loaded: &Result<Table, Vec<Diagnostic>>) -> String {
+fn as_json(loaded: &Result<Table, Vec<Diagnostic>>, missing: &[Diagnostic]) -> String {
     let (found, severity) = match loaded {
         Ok(table) => (&table.warnings, Severity::Warning),
         Err(mistakes) => (mistakes, Severity::Error),
     };
-    let findings = found.iter().map(|one| Finding {
+    let findings = found.iter().chain(missing).map(|one| Finding {
         file: one.file.display().to_string(),
         line: one.line,
         column: one.column,

@@ -1,7 +1,7 @@
 //! What the phases and outcomes of a flip mean, in words for whoever watches.
 
-use crate::control::{FlipStatus, Outcome};
-use crate::site::{self, During, Skipped};
+use crate::control::{FlipStatus, HookEnded, HookStatus, Outcome};
+use crate::site::{self, During, HookResult, Skipped};
 
 use super::clock::time_of_day;
 
@@ -75,6 +75,31 @@ pub(super) fn gone_over(flip: &FlipStatus) -> String {
         return String::new();
     }
     format!(", whatever {} says", names.join(" and "))
+}
+
+/// What a hook is doing.
+pub(super) fn hook_runs(hook: &HookStatus) -> String {
+    let HookStatus { name, site, .. } = hook;
+    match (&hook.problem, &hook.last_line) {
+        (Some(problem), _) => format!("hook {name} of {site}: {problem}"),
+        (None, Some(line)) => format!("hook {name} of {site}: {line}"),
+        (None, None) => format!("hook {name} of {site} runs…"),
+    }
+}
+
+/// How a hook ended.
+pub(super) fn hook_ended(hook: &HookEnded) -> String {
+    let HookEnded {
+        name, site, detail, ..
+    } = hook;
+    let (seconds, tenths) = (hook.took_ms / 1_000, hook.took_ms % 1_000 / 100);
+    let how = match hook.result {
+        HookResult::Ok => "done",
+        HookResult::Failed | HookResult::Lost => "FAILED",
+        HookResult::TimedOut => "TOO LONG",
+        HookResult::Stopped => "stopped",
+    };
+    format!("hook {name} of {site}: {how} after {seconds}.{tenths} s, {detail}")
 }
 
 /// The last sentence: how a flip ended, and what to do if it did not end well.

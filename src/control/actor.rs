@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::certs::Store;
 use crate::flip::{Input, Moment};
-use crate::journal::Place;
+use crate::journal::{Place, UnfinishedHook};
 use crate::site::{FlipId, Generation, SideName, SiteName};
 use crate::switchboard::{Lane, Publication, Snapshot, Switchboard};
 use crate::table::{Loader, Table, Words};
@@ -26,6 +26,7 @@ use super::checks::Rounds;
 use super::emergency::Emergencies;
 use super::evidence::ClosedLanes;
 use super::handle::{CancelError, Command};
+use super::hooks::{HookRun, Said};
 use super::ledger::Ledger;
 use super::misfit::NotTaken;
 use super::repeats::Repeats;
@@ -37,6 +38,9 @@ use super::version::Versions;
 
 /// How long running flips may take to go back, or forward, when the daemon stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long hooks that are ended then may take to be gone: they are asked first.
+const HOOKS_END_WITHIN: Duration = Duration::from_secs(7);
 
 /// How soon something that failed on the disk is tried again; a full one is seldom emptied sooner.
 const RETRY: Duration = Duration::from_secs(5);
@@ -55,6 +59,8 @@ pub(super) enum Event {
     TunnelsOver(FlipId),
     /// A flip waits in this phase until then for DNS answers that clients may still use.
     Lease(FlipId, &'static str, Timestamp),
+    /// What became of the hooks of a flip.
+    Hooks(FlipId, Said),
 }
 
 /// All that the control plane knows.
@@ -71,6 +77,10 @@ pub(super) struct Actor {
     pub(super) rounds: Rounds,
     pub(super) flips: BTreeMap<FlipId, Running>,
     pub(super) next_flip: FlipId,
+    /// The hooks that run, by their flip: one that is running, or one that has ended.
+    pub(super) hook_runs: BTreeMap<FlipId, HookRun>,
+    /// What is left of the hooks of a daemon before this one, until it is seen to.
+    pub(super) survivors: Vec<UnfinishedHook>,
     /// No new flip begins any more.
     pub(super) is_stopping: bool,
     /// Why the file on disk is not what is served.
@@ -121,6 +131,8 @@ pub(super) struct Inbox {
 impl Actor {
     /// Runs until it is told to stop, or nobody is left to tell it anything.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
+        let survivors = std::mem::take(&mut self.survivors);
+        self.begin_due_hooks(survivors);
         // What the file asked for while nobody listened.
         self.look_again = true;
         loop {
@@ -205,6 +217,7 @@ impl Actor {
         match event {
             Event::Flip(flip, input) => self.feed(flip, input),
             Event::Lease(flip, phase, until) => self.lease_known(flip, phase, until),
+            Event::Hooks(flip, said) => self.hear_hook(flip, said),
             Event::Timer(flip) if self.end_tunnels(flip) => {}
             Event::Timer(flip) | Event::TunnelsOver(flip) => {
                 let writes_in_flight = self.flips.get(&flip).is_some_and(|running| {
@@ -248,10 +261,16 @@ impl Actor {
             // One that is past its commit is seen through below.
             let _ = self.cancel(flip, "the daemon is stopping");
         }
-        let deadline = Instant::now() + STOP_WITHIN;
-        while !self.flips.is_empty() {
+        let mut deadline = Instant::now() + STOP_WITHIN;
+        let mut are_hooks_told = false;
+        while !(self.flips.is_empty() && self.hook_runs.is_empty()) {
             match tokio::time::timeout_at(deadline, events.recv()).await {
                 Ok(Some(event)) => self.take(event),
+                Err(_) if !are_hooks_told && !self.hook_runs.is_empty() => {
+                    are_hooks_told = true;
+                    deadline += HOOKS_END_WITHIN;
+                    self.stop_last_hooks();
+                }
                 Ok(None) | Err(_) => break,
             }
         }

@@ -128,6 +128,8 @@ impl Actor {
 
     fn doing(&self, site: &SiteName) -> Doing {
         match self.flip_of(site) {
+            // A word waits for the hooks of the flip before it.
+            None if self.last_hooks_of(site).is_some() => Doing::Arrives,
             None => Doing::Rests,
             Some(running) => match running.target_of(site) {
                 Some(to) if running.flip.is_cancellable() => Doing::Leaves(running.id, to.clone()),

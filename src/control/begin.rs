@@ -89,6 +89,10 @@ impl Actor {
             answers: Answers::Usual,
             held_new: Vec::new(),
             lease_until: None,
+            hooked: false,
+            hook: None,
+            hooks: Vec::new(),
+            awaited_hooks: BTreeSet::new(),
         };
         self.flips.insert(id, running);
         self.entered_phase(id);
@@ -133,6 +137,16 @@ impl Actor {
                 return Err(FlipError::Conflict {
                     site: name.clone(),
                     flip: running.id,
+                });
+            }
+            // An emergency does not wait: it ends them first.
+            if let Some((flip, phase)) = self.last_hooks_of(name)
+                && !request.now
+            {
+                return Err(FlipError::HooksRun {
+                    site: name.clone(),
+                    flip,
+                    phase,
                 });
             }
             if let Err(why) = &self.ledger.journal {

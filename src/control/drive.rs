@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::flip::{Action, Hooks, Input};
+use crate::flip::{Action, Input};
 use crate::journal::NewFlip;
 use crate::site::FlipId;
 
@@ -87,13 +87,10 @@ impl Actor {
         match action {
             Action::Preflight => self.preflight(id),
             Action::JournalIntent => Some(Input::IntentJournalled(self.journal_intent(id))),
-            // No table has guards or hooks: there is nobody to wait for, and nothing to end.
-            Action::AwaitGuards => Some(Input::GuardsOut(Ok(()))),
-            Action::RunHooks(hooks @ (Hooks::Before | Hooks::Sync)) => {
-                Some(Input::HooksDone(hooks, Ok(())))
-            }
-            Action::RunHooks(Hooks::After | Hooks::Restore) => None,
-            Action::StopHooks => Some(Input::HooksStopped),
+            // No table has guards: there are only hooks that an emergency has ended to wait for.
+            Action::AwaitGuards => self.await_last_hooks(id),
+            Action::RunHooks(hooks) => self.run_hooks(id, hooks),
+            Action::StopHooks => self.stop_hooks(id),
             Action::Answer(answers) => Some(Input::Answering(self.answer(id, answers))),
             Action::AwaitLease => self.await_lease(id),
             Action::Hold(scope) => self.hold(id, scope),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal::Page;
-use crate::site::{FlipId, GroupName, SideName, SiteName};
+use crate::site::{FlipId, GroupName, HookPhase, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
 use super::checks::Findings;
@@ -131,6 +131,19 @@ pub enum FlipError {
         flip: FlipId,
         /// Why not.
         why: String,
+    },
+    /// The hooks of the flip before still run.
+    #[error(
+        "the {phase} hooks of flip {flip} still run for site {site}: wait for them, `pointsman \
+         status` shows how far they are; only an emergency (`--now`) ends them"
+    )]
+    HooksRun {
+        /// The site.
+        site: SiteName,
+        /// The flip that has ended.
+        flip: FlipId,
+        /// Which of its hooks.
+        phase: HookPhase,
     },
     /// An emergency without a reason.
     #[error("an emergency flip needs a reason, for those who find its traces later: say why")]

@@ -16,7 +16,7 @@
 //! journal has on disk is announced; a file is taken whole or not at all.
 //!
 //! A crash leaves the journal and perhaps a word that is still to be rewritten: [`Control::open`]
-//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `emergency`, `recovery`, `edits`, `reload`, `words`
+//! reads the one before anybody is served, and the actor begins with the other. Tests: `flips`, `groups`, `requests`, `emergency`, `hooks`, `recovery`, `edits`, `reload`, `words`
 //! and `watch` in `tests/it`.
 
 mod access;
@@ -34,6 +34,7 @@ mod evidence;
 mod failpoint;
 mod group;
 mod handle;
+mod hooks;
 mod invite;
 mod invite_key;
 mod ledger;
@@ -62,6 +63,7 @@ pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
 pub use checks::{CheckStatus, Findings, SideChecks};
 pub use handle::{CancelError, FlipError, Handle};
+pub use hooks::{HookEnded, HookStatus, missing_programs};
 pub use invite::{Invitation, InviteError, InviteRequest};
 pub use past::{HistoryError, PastFlip, PastMove};
 pub use plan::{PlannedFlip, PlannedStep};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::flip::{self, Action, Scope};
+use crate::flip::{self, Action, Hooks, Scope};
 use crate::journal::Page;
 use crate::site::{Answers, DrainThen, During, Move, Skipped, Tunnels};
 use crate::switchboard::now_ms;
@@ -17,6 +17,7 @@ use super::actor::Actor;
 use super::begin::{has_checks, list, plan};
 use super::checks::{self, Thoroughness};
 use super::handle::FlipError;
+use super::hooks::phase_of;
 use super::past::held_ms;
 use super::request::FlipRequest;
 use super::running::Moving;
@@ -192,9 +193,9 @@ impl Actor {
                 format!("each of {count} listeners is asked for the new epoch")
             }
             Action::JournalEnd(_) => "the end is journalled".into(),
+            Action::RunHooks(hooks) => return hook_words(*hooks, moves),
             // What has nothing to do in this table, or is part of something else above.
             Action::AwaitGuards
-            | Action::RunHooks(_)
             | Action::StopHooks
             | Action::SetTimer(_)
             | Action::JournalAborted
@@ -255,6 +256,20 @@ fn checked(moves: &[Moving], sides: &str, skipped: &[Skipped]) -> String {
     } else {
         format!("the checks of {sides}: {names}")
     }
+}
+
+/// The hooks of a phase, in the order in which they run.
+fn hook_words(hooks: Hooks, moves: &[Moving]) -> Vec<String> {
+    let phase = phase_of(hooks);
+    let each = moves.iter().flat_map(|moving| {
+        let site = &moving.planned.site;
+        let hooks = moving.site.flip.hooks.of(phase).iter();
+        hooks.map(move |hook| {
+            let most = shown(hook.timeout);
+            format!("the {phase} hook {} of {site}, {most} at most", hook.name)
+        })
+    });
+    each.collect()
 }
 
 fn hold(scope: Scope, during: During) -> String {

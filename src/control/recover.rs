@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::journal::{self, FlipEnd, FlipRecord, Journal, Left, StateLock, UnfinishedFlip};
-use crate::site::{FlipId, Outcome, SiteName};
+use crate::site::{FlipId, HookPhase, Outcome, SiteName};
 use crate::switchboard::{self, SiteView, Switchboard};
 
 use super::actor::Actor;
@@ -135,6 +135,11 @@ fn end_unfinished(journal: &mut Journal) -> rusqlite::Result<BTreeMap<SiteName, 
                 "the daemon died before its commit: the site is where it was",
             )
         };
+        let hooks_due = if is_committed {
+            Some(HookPhase::After)
+        } else {
+            journal.has_hooks(id)?.then_some(HookPhase::Restore)
+        };
         tracing::warn!(flip = %id, "{message}");
         let end = FlipEnd {
             outcome,
@@ -142,6 +147,7 @@ fn end_unfinished(journal: &mut Journal) -> rusqlite::Result<BTreeMap<SiteName, 
             ended: Timestamp::now(),
             timeline: "[]".into(),
             lanes: Vec::new(),
+            hooks_due,
         };
         if let Err(error) = journal.end(id, &end) {
             // The row says where the sites are with or without its end: the next start writes it.
@@ -191,5 +197,7 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         timeline: timeline.unwrap_or_default(),
         skipped: flip.skipped,
         lease_until: None,
+        hook: None,
+        hooks: Vec::new(),
     }
 }

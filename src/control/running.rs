@@ -1,5 +1,6 @@
 //! A flip in progress, as the actor keeps it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::table::Site;
 use crate::zone::AnswerLease;
 
 use super::emergency::about_to_be_cut;
+use super::hooks::{HookEnded, HookStatus};
 use super::status::{FlipStatus, PhaseEntry};
 
 /// A flip in progress.
@@ -44,6 +46,14 @@ pub(super) struct Running {
     pub(super) held_new: Vec<Arc<Lane>>,
     /// Until when it waits for answers that clients may still use.
     pub(super) lease_until: Option<Timestamp>,
+    /// A hook of it has begun.
+    pub(super) hooked: bool,
+    /// The hook that runs.
+    pub(super) hook: Option<HookStatus>,
+    /// Those that have ended.
+    pub(super) hooks: Vec<HookEnded>,
+    /// Flips before it whose hooks are still to end.
+    pub(super) awaited_hooks: BTreeSet<FlipId>,
 }
 
 /// One site on the move.
@@ -187,6 +197,8 @@ impl Running {
             timeline: self.timeline.clone(),
             skipped: self.journalled.skipped.clone(),
             lease_until: self.lease_until,
+            hook: self.hook.clone(),
+            hooks: self.hooks.clone(),
         }
     }
 }

@@ -183,6 +183,8 @@ fn begin(
         timeline: Vec::new(),
         skipped: request.skipped(),
         lease_until: None,
+        hook: None,
+        hooks: Vec::new(),
     };
     status.flips.insert(0, Arc::new(flip));
     publish.send_replace(Arc::new(status));

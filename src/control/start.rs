@@ -15,13 +15,14 @@ use crate::switchboard::{Snapshot, Switchboard};
 use crate::table::{self, Diagnostic, Loader, ReadFile, Table};
 use crate::telemetry::ControlMetrics;
 
-use super::actor::{Actor, Inbox};
+use super::actor::{Actor, Event, Inbox};
 use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::checks::{Findings, Rounds};
 use super::evidence::ClosedLanes;
-use super::handle::Handle;
+use super::handle::{Command, Handle};
+use super::hooks;
 use super::ledger::{Ground, Ledger};
 use super::reload::Disk;
 use super::repeats::Repeats;
@@ -94,6 +95,8 @@ impl Control {
         if ledger.journal.is_ok() {
             fits(file, &table, &ledger)?;
         }
+        // Before all else: what a killed daemon left running may be writing still.
+        let survivors = hooks::end_survivors(&mut ledger);
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
@@ -101,12 +104,9 @@ impl Control {
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
         recover::mark_running(&lock, &board, &mut ledger);
 
-        let (commands, obeyed) = mpsc::channel(COMMANDS);
-        let (events, taken) = mpsc::channel(EVENTS);
-        let (edits, edited) = mpsc::channel(1);
-        let (renewals, renewed) = mpsc::channel(1);
+        let (outbox, inbox) = boxes();
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
-        let watch = watch_files(file, edits, &certs, renewals)?;
+        let watch = watch_files(file, outbox.edits, &certs, outbox.certs)?;
         let findings = Arc::new(Findings::default());
         let rounds = Rounds::begin(&table, &findings).map_err(StartError::Thread)?;
         let mut actor = Actor {
@@ -121,6 +121,8 @@ impl Control {
             rounds,
             flips: BTreeMap::new(),
             next_flip: past.next_flip,
+            hook_runs: BTreeMap::new(),
+            survivors,
             is_stopping: false,
             file_problem: None,
             problems: past.problems,
@@ -138,18 +140,12 @@ impl Control {
             repeats: Repeats::default(),
             versions: Versions::new(),
             status,
-            events,
+            events: outbox.events,
             started: Instant::now(),
         };
         actor.take_up();
-        let inbox = Inbox {
-            commands: obeyed,
-            events: taken,
-            edits: edited,
-            certs: renewed,
-        };
         let handle = Handle {
-            commands,
+            commands: outbox.commands,
             status: shown,
             findings,
         };
@@ -209,6 +205,35 @@ impl Stopped {
     pub fn end(self) {
         recover::mark_stopped(&self.lock, &self.board);
     }
+}
+
+/// Where what the actor deals with is sent.
+struct Outbox {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Sender<Event>,
+    edits: mpsc::Sender<()>,
+    certs: mpsc::Sender<()>,
+}
+
+fn boxes() -> (Outbox, Inbox) {
+    let (commands, obeyed) = mpsc::channel(COMMANDS);
+    let (events, taken) = mpsc::channel(EVENTS);
+    // One is enough: who is told looks at all there is.
+    let (edits, edited) = mpsc::channel(1);
+    let (certs, renewed) = mpsc::channel(1);
+    let outbox = Outbox {
+        commands,
+        events,
+        edits,
+        certs,
+    };
+    let inbox = Inbox {
+        commands: obeyed,
+        events: taken,
+        edits: edited,
+        certs: renewed,
+    };
+    (outbox, inbox)
 }
 
 /// Begins to watch the file and those of the certificates.

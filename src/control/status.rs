@@ -11,6 +11,8 @@ use crate::site::{
     Skipped, Who,
 };
 
+use super::hooks::{HookEnded, HookStatus};
+
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -196,6 +198,12 @@ pub struct FlipStatus {
     /// Until when it waits for DNS answers that clients may still use; `None` when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
+    /// The hook that runs for it; after its end too.
+    #[serde(default)]
+    pub hook: Option<HookStatus>,
+    /// Its hooks that have ended, the last of them; what they wrote is in the journal.
+    #[serde(default)]
+    pub hooks: Vec<HookEnded>,
 }
 
 /// When a flip entered a phase.

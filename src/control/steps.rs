@@ -17,7 +17,7 @@ use super::checks::{self, Thoroughness};
 use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
 use super::running::{Closed, Moving, Prepared, Running};
-use super::{confirm, failpoint, rewrite};
+use super::{confirm, failpoint, hooks, rewrite};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
 pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -32,14 +32,22 @@ impl Actor {
         let targets = targets(&running.moves);
         // A word that cannot be rewritten is no reason to stay on a dead side: it is tried again,
         // and shown, until it can be.
-        let tried = if rehearses && !running.is_emergency() {
+        let needs_word = rehearses && !running.is_emergency();
+        let tried = if needs_word {
             self.try_out_words(&targets)
         } else {
             Ok(())
         };
+        let of_hooks = needs_word.then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
+        let sites: Vec<_> = of_hooks.into_iter().flatten().collect();
+        let file = self.file.clone();
         let running = self.flips.get_mut(&id)?;
         let but = Arc::new(running.skipped_checks());
         running.spawn_answer(&self.events, async move {
+            let tried = match tried {
+                Ok(()) => hooks::all_found(sites, file).await,
+                Err(why) => Err(why),
+            };
             if let Err(why) = tried {
                 return Input::Preflight(Err(why));
             }
@@ -340,6 +348,7 @@ impl Actor {
             ended: Timestamp::now(),
             timeline: serde_json::to_string(&running.timeline).unwrap_or_default(),
             lanes: lanes(running),
+            hooks_due: Self::hooks_due(running, ending),
         };
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         let written = if running.epochs.is_empty() {

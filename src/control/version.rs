@@ -53,10 +53,16 @@ impl Status {
 
 impl FlipStatus {
     /// Names what is shown of it: another version with every phase, the same for ever at its end.
+    ///
+    /// What its hooks write does not count, nor how long it still waits: who looked at it a line
+    /// before may cancel it.
     pub fn version(&self) -> String {
+        let mut shown = self.clone();
+        (shown.hook, shown.hooks) = (None, Vec::new());
+        (shown.until, shown.lease_until) = (None, None);
         let mut hasher = DefaultHasher::new();
         // Names, numbers and times are always written.
-        hasher.write(&serde_json::to_vec(self).unwrap_or_default());
+        hasher.write(&serde_json::to_vec(&shown).unwrap_or_default());
         format!("{}-{:016x}", self.id, hasher.finish())
     }
 }

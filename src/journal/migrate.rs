@@ -34,7 +34,8 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         3 => tx.execute_batch(EMERGENCIES),
         4 => {
             tx.execute_batch(EVIDENCE)?;
-            tx.execute_batch(ANSWERS)
+            tx.execute_batch(ANSWERS)?;
+            tx.execute_batch(HOOKS)
         }
         _ => Ok(()),
     }
@@ -79,6 +80,31 @@ const ANSWERS: &str = "
 ALTER TABLE moves ADD COLUMN answers INTEGER;
 ALTER TABLE moves ADD COLUMN last_answer_ms INTEGER;
 ALTER TABLE sites ADD COLUMN answer_ttl_s INTEGER;
+";
+
+/// Version 4: the hooks of flips.
+const HOOKS: &str = "
+CREATE TABLE hooks (
+    flip     INTEGER NOT NULL REFERENCES flips (id),
+    number   INTEGER NOT NULL,
+    site     TEXT NOT NULL,
+    phase    TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    mark     TEXT NOT NULL,
+    leader   INTEGER,
+    started  INTEGER,
+    boot     TEXT,
+    began_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    result   TEXT,
+    detail   TEXT,
+    output   TEXT,
+    PRIMARY KEY (flip, number)
+) STRICT;
+CREATE TABLE hooks_due (
+    flip  INTEGER PRIMARY KEY REFERENCES flips (id),
+    phase TEXT NOT NULL
+) STRICT;
 ";
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! by somebody who knows, with [`Journal::renew`]. Tests: `recovery` in `tests/it`, and below.
 
 mod access;
+mod hooks;
 mod lock;
 mod migrate;
 mod past;
@@ -38,6 +39,7 @@ use rusqlite::Connection;
 use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
+pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, Leader, UnfinishedHook};
 pub use lock::{Left, LockError, StateLock};
 pub use past::{FlipRecord, MoveRecord, Page};
 pub use read::{EmergencyRecord, SiteRecord, UnfinishedFlip, ZoneRecord};

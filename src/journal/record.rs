@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::site::{Access, During, Move, Outcome, SideName, SiteName, Skipped, Who};
+use crate::site::{Access, During, HookPhase, Move, Outcome, SideName, SiteName, Skipped, Who};
 
 /// A flip as it is first written, with its intent or its refusal.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct FlipEnd {
     pub timeline: String,
     /// What the lanes that it closed had recorded.
     pub lanes: Vec<LaneRecord>,
+    /// The hooks that are still to be run.
+    pub hooks_due: Option<HookPhase>,
 }
 
 /// What a lane recorded until it was closed.

@@ -71,6 +71,8 @@ impl Journal {
         self.unfinished()?;
         self.recent(super::RECENT)?;
         self.emergencies()?;
+        self.unfinished_hooks()?;
+        self.hooks_due()?;
         self.next_flip().map(|_| ())
     }
 

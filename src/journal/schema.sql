@@ -81,3 +81,28 @@ CREATE TABLE access (
     at_ms      INTEGER NOT NULL,
     PRIMARY KEY (site, prefix)
 ) STRICT;
+
+-- Every hook that was run. A row is there before its process is.
+CREATE TABLE hooks (
+    flip     INTEGER NOT NULL REFERENCES flips (id),
+    number   INTEGER NOT NULL,              -- counts those of the flip
+    site     TEXT NOT NULL,
+    phase    TEXT NOT NULL,                 -- before, sync, after, restore
+    name     TEXT NOT NULL,
+    mark     TEXT NOT NULL,                 -- its processes have this in their environment
+    leader   INTEGER,                       -- its first process, whose number is the group's
+    started  INTEGER,                       -- when that began, in clock ticks since the boot
+    boot     TEXT,                          -- which boot that was
+    began_ms INTEGER NOT NULL,
+    ended_ms INTEGER,                       -- NULL: it runs, or the daemon has died since
+    result   TEXT,                          -- ok, failed, timed-out, stopped, lost
+    detail   TEXT,                          -- the same in words
+    output   TEXT,                          -- its first and its last part
+    PRIMARY KEY (flip, number)
+) STRICT;
+
+-- Flips that have ended, and whose last hooks are still to be run, or running.
+CREATE TABLE hooks_due (
+    flip  INTEGER PRIMARY KEY REFERENCES flips (id),
+    phase TEXT NOT NULL                     -- after, restore
+) STRICT;

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use crate::site::{
-    Access, During, Epoch, FlipId, Move, Outcome, SideName, SiteName, Skipped, Via, Who,
+    Access, During, Epoch, FlipId, HookPhase, HookResult, Move, Outcome, SideName, SiteName,
+    Skipped, Via, Who,
 };
 
 use super::{
-    AnswersRecord, CutRecord, EmergencyRecord, FlipEnd, Journal, LaneRecord, NewFlip, OpenError,
-    SiteAdoption, StateLock, ZoneRecord,
+    AnswersRecord, CutRecord, EmergencyRecord, FlipEnd, HookEnd, HookStart, Journal, LaneRecord,
+    Leader, NewFlip, OpenError, SiteAdoption, StateLock, ZoneRecord,
 };
 
 fn ispot() -> SiteName {
@@ -170,6 +171,7 @@ fn the_history_says_who_why_and_how_it_ended() {
     let mut journal = with_ispot_live(scratch.path());
     journal.intent(FlipId(1), &to_backup()).expect("written");
     let end = FlipEnd {
+        hooks_due: None,
         outcome: Outcome::Restored,
         message: "a write was in flight".into(),
         ended: Timestamp::UNIX_EPOCH,
@@ -245,4 +247,90 @@ fn a_second_daemon_does_not_get_the_lock() {
         error.to_string().contains("in use by another pointsman"),
         "{error}"
     );
+}
+
+fn a_sync_hook(flip: FlipId) -> HookStart {
+    HookStart {
+        flip,
+        site: ispot(),
+        phase: HookPhase::Sync,
+        name: "files".into(),
+        mark: "1-abc".into(),
+        began: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn copied() -> HookEnd {
+    HookEnd {
+        result: HookResult::Ok,
+        detail: "exit status 0".into(),
+        output: "copied".into(),
+        ended: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn a_hook_is_unfinished_from_its_start_to_its_end_and_its_output_is_kept_for_a_while() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    let first = FlipId(1);
+    journal.intent(first, &to_backup()).expect("written");
+    assert!(!journal.has_hooks(first).expect("read"));
+
+    let number = journal.hook_begins(&a_sync_hook(first)).expect("written");
+    let second = journal.hook_begins(&a_sync_hook(first)).expect("written");
+    assert_eq!((number, second), (1, 2));
+    let leader = Leader {
+        process: 4711,
+        started: u64::from(u32::MAX) + 1,
+        boot: "b".into(),
+    };
+    journal.hook_runs(first, 1, &leader).expect("written");
+    journal.hook_ended(first, 2, &copied()).expect("written");
+
+    let left = journal.unfinished_hooks().expect("read");
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        (left[0].mark.as_str(), &left[0].leader),
+        ("1-abc", &Some(leader))
+    );
+    assert!(journal.has_hooks(first).expect("read"));
+    journal.hook_ended(first, 1, &copied()).expect("written");
+    assert_eq!(journal.unfinished_hooks().expect("read"), []);
+    let output = |journal: &Journal| journal.hooks_of(first).expect("read")[0].output.clone();
+    assert_eq!(output(&journal).as_deref(), Some("copied"));
+
+    let late = FlipId(first.0 + 257);
+    journal.intent(late, &to_backup()).expect("written");
+    journal.hook_begins(&a_sync_hook(late)).expect("written");
+    journal.hook_ended(late, 1, &copied()).expect("written");
+    assert_eq!(output(&journal), None, "256 flips later");
+    let kept = &journal.hooks_of(first).expect("read")[0];
+    assert_eq!(kept.result, Some(HookResult::Ok));
+}
+
+#[test]
+fn hooks_are_due_from_the_end_of_their_flip_until_they_are_through() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    journal.intent(FlipId(1), &to_backup()).expect("written");
+    assert_eq!(journal.hooks_due().expect("read"), []);
+    let end = FlipEnd {
+        hooks_due: Some(HookPhase::Restore),
+        outcome: Outcome::Restored,
+        message: String::new(),
+        ended: Timestamp::UNIX_EPOCH,
+        timeline: "[]".into(),
+        lanes: Vec::new(),
+    };
+
+    journal.end(FlipId(1), &end).expect("written");
+
+    let due = journal.hooks_due().expect("read");
+    assert_eq!(due.len(), 1);
+    assert_eq!((due[0].flip, due[0].phase), (FlipId(1), HookPhase::Restore));
+    assert_eq!(due[0].moves[0].1, Epoch(2));
+    assert_eq!(due[0].reason.as_deref(), Some("disk failure"));
+    journal.hooks_through(FlipId(1)).expect("written");
+    assert_eq!(journal.hooks_due().expect("read"), []);
 }

@@ -125,6 +125,9 @@ impl Journal {
         let tx = self.db.transaction()?;
         write_end(&tx, id, end)?;
         write_lanes(&tx, id, &end.lanes)?;
+        if let Some(phase) = end.hooks_due {
+            super::hooks::due(&tx, id, phase)?;
+        }
         tx.commit()
     }
 

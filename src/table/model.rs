@@ -10,6 +10,7 @@ use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteNa
 
 use super::check::{Check, Preflight};
 use super::diagnostic::Diagnostic;
+use super::hooks::Hooks;
 use super::matcher::Matcher;
 use super::path;
 
@@ -285,6 +286,8 @@ pub struct FlipPolicy {
     pub websockets: Tunnels,
     /// What direct names answer while users are held.
     pub on_hold: OnHold,
+    /// The commands that run at it.
+    pub hooks: Hooks,
 }
 
 /// `maintenance:` what users see while they cannot be served.

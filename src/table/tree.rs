@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::diagnostic::Report;
 
-/// Levels of lists and mappings; the deepest key of a table is at 7. Deeper is refused, which
+/// Levels of lists and mappings; the deepest key of a table is at 8. Deeper is refused, which
 /// also bounds the recursion of everything that walks the tree.
 const DEPTH_MAX: usize = 12;
 

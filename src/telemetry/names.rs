@@ -35,6 +35,10 @@ pub const LANE_CLOSED_TWICE_TOTAL: &str = "pointsman_lane_closed_twice_total";
 pub const FLIPS_TOTAL: &str = "pointsman_flips_total";
 /// Time spent in each phase; label `phase`.
 pub const FLIP_PHASE_SECONDS: &str = "pointsman_flip_phase_seconds";
+/// Hooks that ended; labels `phase`, `result`.
+pub const FLIP_HOOKS_TOTAL: &str = "pointsman_flip_hooks_total";
+/// How long hooks ran; label `phase`.
+pub const FLIP_HOOK_SECONDS: &str = "pointsman_flip_hook_seconds";
 /// The epoch of the lane that serves; label `site`.
 pub const SITE_EPOCH: &str = "pointsman_site_epoch";
 /// 1 for the active side, 0 for the others; labels `site`, `side`.

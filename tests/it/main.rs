@@ -24,6 +24,7 @@ mod gate_loom;
 mod groups;
 mod h2;
 mod hold;
+mod hooks;
 mod hosts;
 mod house;
 mod increment;

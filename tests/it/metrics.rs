@@ -86,7 +86,7 @@ fn what_must_stay_zero_is_shown_as_zero() {
 /// A daemon that everything has happened to that is counted.
 fn busy_stage() -> Stage {
     let stage = Stage::with(&OneSite {
-        flip: "{during: hold, hold: {for: 1ms}}",
+        flip: "{during: hold, hold: {for: 1ms}, hooks: {sync: [['true']]}}",
         ..OneSite::default()
     });
     let place = &stage.place;

@@ -1,7 +1,9 @@
 //! Following a flip to its end.
 
+use jiff::SignedDuration;
+
 use crate::admin::FlipView;
-use crate::control::Outcome;
+use crate::control::{FlipStatus, Outcome};
 use crate::site::FlipId;
 
 use super::super::client::{Client, Events};
@@ -71,6 +73,10 @@ struct Shown {
     phases: usize,
     in_flight: Option<u64>,
     lease_until: Option<jiff::Timestamp>,
+    /// What was last written of the hook that runs.
+    hook: Option<String>,
+    /// When the last hook began whose end was written.
+    ended: Option<jiff::Timestamp>,
 }
 
 impl Shown {
@@ -97,6 +103,29 @@ impl Shown {
         if lines.is_empty() && (fewer && status.phase == "draining" || waits) {
             lines.push(line(jiff::Timestamp::now(), &status.phase));
         }
+        lines.extend(self.hooks(status));
+        lines
+    }
+
+    /// Makes the lines of hooks: how those that are over ended, and what the one that runs wrote.
+    fn hooks(&mut self, status: &FlipStatus) -> Vec<String> {
+        let mut lines = Vec::new();
+        for hook in &status.hooks {
+            if self.ended.is_none_or(|ended| hook.since > ended) {
+                self.ended = Some(hook.since);
+                let at = hook.since + SignedDuration::from_millis(hook.took_ms.cast_signed());
+                let said = words::hook_ended(hook);
+                lines.push(words::phase_line(at, hook.phase.word(), &said));
+            }
+        }
+        let runs = status.hook.as_ref().map(words::hook_runs);
+        if let (Some(said), Some(hook)) = (&runs, &status.hook)
+            && self.hook != runs
+        {
+            let at = jiff::Timestamp::now();
+            lines.push(words::phase_line(at, hook.phase.word(), said));
+        }
+        self.hook = runs;
         lines
     }
 }
@@ -104,8 +133,8 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{FlipStatus, PhaseEntry, Via, Who};
-    use crate::site::{During, Move, SideName, SiteName};
+    use crate::control::{HookEnded, HookStatus, PhaseEntry, Via, Who};
+    use crate::site::{During, HookPhase, HookResult, Move, SideName, SiteName};
 
     fn draining(in_flight: u64) -> FlipView {
         let began = jiff::Timestamp::UNIX_EPOCH;
@@ -139,6 +168,8 @@ mod tests {
                 timeline: vec![entry("holding"), entry("draining")],
                 skipped: Vec::new(),
                 lease_until: None,
+                hook: None,
+                hooks: Vec::new(),
             },
             in_flight,
             waiting: 0,
@@ -165,6 +196,52 @@ mod tests {
         assert!(waits[0].ends_with("draining    waits for DNS answers: 0.0 s"));
         assert_eq!(shown.lines(&waiting), Vec::<String>::new());
         assert!(fewer[0].ends_with("1 in flight…"), "{fewer:?}");
+    }
+
+    #[test]
+    fn a_hook_is_written_when_it_begins_says_something_else_and_ends() {
+        let mut shown = Shown::default();
+        let mut flip = draining(0);
+        shown.lines(&flip);
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        let (site, phase, name) = (SiteName::new("ispot"), HookPhase::Sync, "files".to_owned());
+        flip.status.hook = Some(HookStatus {
+            site: site.clone(),
+            phase,
+            name: name.clone(),
+            since,
+            last_line: None,
+            problem: None,
+        });
+
+        let begins = shown.lines(&flip);
+        let same = shown.lines(&flip);
+        if let Some(hook) = &mut flip.status.hook {
+            hook.last_line = Some("40 %".into());
+        }
+        let says = shown.lines(&flip);
+        flip.status.hook = None;
+        flip.status.hooks = vec![HookEnded {
+            site,
+            phase,
+            name,
+            since,
+            took_ms: 1_234,
+            result: HookResult::Ok,
+            detail: "exit status 0".into(),
+        }];
+        let ends = shown.lines(&flip);
+
+        let is = |lines: &[String], end: &str| lines.len() == 1 && lines[0].ends_with(end);
+        assert!(
+            is(&begins, "sync        hook files of ispot runs…"),
+            "{begins:?}"
+        );
+        assert_eq!(same, Vec::<String>::new());
+        assert!(is(&says, "hook files of ispot: 40 %"), "{says:?}");
+        let done = "hook files of ispot: done after 1.2 s, exit status 0";
+        assert!(is(&ends, done), "{ends:?}");
+        assert_eq!(shown.lines(&flip), Vec::<String>::new());
     }
 
     #[test]

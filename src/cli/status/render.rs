@@ -37,6 +37,10 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
     for flip in running {
         text += &running_flip(flip, now);
     }
+    let ended = status.flips.iter().filter(|flip| flip.outcome.is_some());
+    for flip in ended {
+        text += &last_hook(flip);
+    }
     for site in &status.sites {
         text += &outage(site);
         text += &checks::failing(site, now);
@@ -150,7 +154,21 @@ fn running_flip(flip: &FlipStatus, now: Timestamp) -> String {
     } else {
         "  It cannot be stopped any more.\n".into()
     };
-    format!("\n{head}\n{}{stop}", indented(&line))
+    let hook = flip.hook.as_ref().map(words::hook_runs);
+    let hook = hook.map_or_else(String::new, |hook| indented(&hook));
+    format!("\n{head}\n{}{hook}{stop}", indented(&line))
+}
+
+/// What still runs for a flip that has ended; nothing, as a rule.
+fn last_hook(flip: &FlipStatus) -> String {
+    let Some(hook) = &flip.hook else {
+        return String::new();
+    };
+    let (id, phase) = (flip.id, hook.phase);
+    format!(
+        "\nFlip {id} has ended, and its {phase} hooks run:\n{}",
+        indented(&words::hook_runs(hook))
+    )
 }
 
 /// The phases before the commit, from which a flip can still go back.

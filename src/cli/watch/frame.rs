@@ -142,6 +142,9 @@ fn flip_lines(flip: &FlipView, now: Timestamp) -> Vec<String> {
             seconds(left)
         ));
     }
+    if let Some(hook) = &status.hook {
+        lines.push(format!("  {}", words::hook_runs(hook)));
+    }
     lines.extend(to_come(status));
     lines
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::site::{DrainThen, During, Outcome};
 
-use super::{Action, Commit, Flip, Input, Plan, Scope};
+use super::{Action, Commit, Flip, Hooks, Input, Moment, Plan, Scope};
 use world::{StepFn, World};
 
 /// Visits every state; the number of them and the outcomes seen, or the first broken invariant.
@@ -126,13 +126,19 @@ fn every_reachable_state_of_a_flip_keeps_the_invariants() {
     }
 }
 
+fn without_restore_hooks(flip: Flip, input: Input, now: Moment) -> (Flip, Vec<Action>) {
+    let (flip, mut actions) = flip.step(input, now);
+    actions.retain(|action| *action != Action::RunHooks(Hooks::Restore));
+    (flip, actions)
+}
+
 #[test]
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a broken variant changes one input only"
 )]
 fn broken_variants_of_the_flip_are_seen_to_fail() {
-    let broken: [(&str, StepFn); 7] = [
+    let broken: [(&str, StepFn); 8] = [
         ("the hold is forgotten", |flip, input, now| {
             let (flip, mut actions) = flip.step(input, now);
             let is_hold = |action: &Action| matches!(action, Action::Hold(_));
@@ -174,6 +180,10 @@ fn broken_variants_of_the_flip_are_seen_to_fail() {
                 }
                 (flip, actions)
             },
+        ),
+        (
+            "no restore hook is run on the way back",
+            without_restore_hooks,
         ),
         (
             "reads are not held before the commit",

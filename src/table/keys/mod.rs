@@ -18,6 +18,7 @@
 
 mod check;
 mod form;
+mod hooks;
 mod json;
 mod policy;
 mod root;
@@ -135,6 +136,16 @@ impl Shape {
         }
     }
 
+    /// Tells whether two lists have the very same items.
+    fn holds_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::List { of: one, .. }, Self::List { of: other, .. }) => {
+                std::ptr::eq(*one, *other) && !one.keys().is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// Says what is written there, as a cell of `docs/routes.md`.
     fn says(&self) -> String {
         match self {
@@ -192,8 +203,14 @@ fn gather(shape: &Shape, path: &str, rows: &mut Vec<KeyRow>) {
         Shape::Named { name, of } => gather(of, &below(name.says), rows),
         Shape::Keys(keys) | Shape::Short(_, keys) => {
             rows.extend(keys.iter().map(|key| key.row(path)));
-            for key in *keys {
-                gather(&key.shape, &below(key.name), rows);
+            for (at, key) in keys.iter().enumerate() {
+                // What several lists side by side hold is listed once, for the first of them.
+                let is_known = keys[..at]
+                    .iter()
+                    .any(|other| key.shape.holds_as(&other.shape));
+                if !is_known {
+                    gather(&key.shape, &below(key.name), rows);
+                }
             }
         }
         Shape::Either(shapes) => {

@@ -6,6 +6,7 @@ use crate::site::{DrainThen, During, OnHold, Tunnels};
 
 use super::check::QUIET;
 use super::form::{FILE, HOUR, MILLISECOND, MINUTE, NETWORK, PREFIX, SECOND, between, key, times};
+use super::hooks::HOOKS;
 use super::{Key, Need, Shape};
 
 /// `sites.<site>.flip`.
@@ -51,6 +52,12 @@ pub(super) const FLIP: &[Key] = &[
         Shape::Words(OnHold::WORDS),
         Need::Default("nodata"),
         "What direct names answer while users are held: no address, or the old one.",
+    ),
+    key(
+        "hooks",
+        Shape::Keys(HOOKS),
+        Need::LeftOut("none"),
+        "Commands that run at a flip: to stop what bypasses Pointsman, and to copy the data.",
     ),
 ];
 

@@ -28,7 +28,10 @@ fn least() -> Value {
             "sides": {"live": {"web": ["http://127.0.0.1:9101"], "names": {"db": "127.0.0.1"}}},
             "names": {"db.ispot.example": {"from": "db"}},
             "paths": {"/quiz": {"access": "open"}},
-            "flip": {"hold": {}, "drain": {}, "quiet": {"get": "/"}},
+            "flip": {"hold": {}, "drain": {}, "quiet": {"get": "/"}, "hooks": {
+                "before": [{"run": ["true"]}], "sync": [{"run": ["true"]}],
+                "after": [{"run": ["true"]}], "restore": [{"run": ["true"]}],
+            }},
             "preflight": {"checks": [{"name": "home", "get": "/"}]},
             "maintenance": {},
             "read_only": {},

@@ -8,6 +8,7 @@
 mod check;
 mod dns;
 mod groups;
+mod hooks;
 mod names;
 mod policy;
 mod site;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::site::{DrainThen, During, OnHold, Tunnels};
 
 use super::super::diagnostic::{Report, did_you_mean};
+use super::super::hooks::Hooks;
 use super::super::model::{FlipPolicy, Maintenance, Side, Timeouts};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
-use super::Context;
 use super::check::{self, Defaults};
+use super::{Context, hooks};
 
 /// The size of a page, in bytes: it is kept in memory and sent whole to whoever asks.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -53,6 +54,7 @@ pub(super) fn flip(
         quiet: None,
         websockets: Tunnels::Close,
         on_hold: OnHold::NoData,
+        hooks: Hooks::default(),
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -90,8 +92,10 @@ pub(super) fn flip(
         policy.drain_then = drain.value_or(report, "then", policy.drain_then, scalar::word);
     }
     policy.websockets = fields.value_or(report, "websockets", policy.websockets, scalar::word);
-    // No table has `sync` hooks.
-    policy.on_hold = on_hold(report, &fields, false);
+    if let Some(at) = fields.find(report, "hooks") {
+        policy.hooks = hooks::resolve(report, &at);
+    }
+    policy.on_hold = on_hold(report, &fields, !policy.hooks.sync.is_empty());
     look_at_waits(report, &fields, &policy);
     policy
 }

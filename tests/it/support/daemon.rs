@@ -37,6 +37,9 @@ pub(crate) struct OneSite {
     pub(crate) checks: &'static str,
     /// How often they are made; seldom, where a test counts what an origin sees.
     pub(crate) every: &'static str,
+    /// The names that follow the active side; a flip after a kill waits for what they may have
+    /// answered.
+    pub(crate) names: &'static str,
 }
 
 impl Default for OneSite {
@@ -47,11 +50,20 @@ impl Default for OneSite {
             flip: "{during: page}",
             checks,
             every: "1h",
+            names: "{db.ispot.example: db}",
         }
     }
 }
 
 impl OneSite {
+    /// The same, with no name that follows the active side.
+    pub(crate) fn nameless(self) -> Self {
+        Self {
+            names: "{}",
+            ..self
+        }
+    }
+
     /// A site that flips as the given `flip:` says.
     pub(crate) fn flipping(flip: &'static str) -> Self {
         Self {
@@ -109,11 +121,12 @@ impl Place {
             "sites:\n  ispot:\n    hosts: [www.ispot.example]\n    active: {}  # the word\n    \
              sides:\n      live:   {{web: [http://{}], names: {{db: 127.0.1.11}}}}\n      \
              backup: {{web: [http://{}], names: {{db: 127.0.1.12}}}}\n    \
-             names: {{db.ispot.example: db}}\n    flip: {}\n    \
+             names: {}\n    flip: {}\n    \
              preflight: {{every: {}, timeout: 2s, tries: 1, checks: {}}}\n",
             site.active,
             self.origin("live"),
             self.origin("backup"),
+            site.names,
             without_linger(site.flip),
             site.every,
             site.checks,

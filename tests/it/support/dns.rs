@@ -13,7 +13,7 @@ use pointsman::site::{
     DrainThen, During, Epoch, OnHold, Position, Positions, SideName, SiteName, Tunnels,
 };
 use pointsman::table::{
-    Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
+    Dns, FlipPolicy, FollowingName, Hooks, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
     Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
@@ -83,6 +83,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             quiet: None,
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
+            hooks: Hooks::default(),
         },
         preflight: Preflight {
             every: Duration::from_secs(10),

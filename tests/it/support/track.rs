@@ -13,8 +13,8 @@ use pointsman::site::{
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Redirect, Side,
-    Site, Table, Timeouts, Words,
+    Dns, FlipPolicy, Hooks, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight,
+    Redirect, Side, Site, Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
 use pointsman::zone::Zones;
@@ -69,6 +69,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             quiet: None,
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
+            hooks: Hooks::default(),
         },
         preflight: Preflight {
             every: Duration::from_secs(10),
