@@ -45,6 +45,7 @@ mod quiet;
 mod read_only;
 mod recovery;
 mod reload;
+mod repair;
 mod requests;
 mod resumption;
 mod sharing;

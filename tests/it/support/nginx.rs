@@ -23,11 +23,23 @@ impl Nginx {
             format!("<!doctype html><title>{side}</title><h1>iSpot</h1><p id=side>{side}</p>\n");
         fs::write(folder.join("site/index.html"), page).unwrap();
         fs::write(folder.join("site/slow"), "x".repeat(3_000)).unwrap();
+        Self::serving(place, side, &PAGES.replace("WEBSOCKETS", websockets))
+    }
+
+    /// Starts it as an origin of a place that passes everything on to a program at `address`.
+    pub(crate) fn before(place: &Place, side: &str, address: &str) -> Self {
+        let pass = format!("location / {{ proxy_pass http://{address}; }}");
+        Self::serving(place, side, &pass)
+    }
+
+    fn serving(place: &Place, side: &str, locations: &str) -> Self {
+        let folder = place.path().join(side);
+        fs::create_dir_all(&folder).unwrap();
         let origin = place.origin(side);
         let config = CONFIG
+            .replace("LOCATIONS", locations)
             .replace("FOLDER", &folder.display().to_string())
             .replace("ORIGIN", &origin)
-            .replace("WEBSOCKETS", websockets)
             .replace("SIDE", side);
         fs::write(folder.join("nginx.conf"), config).unwrap();
         let mut command = Command::new("nginx");
@@ -58,7 +70,7 @@ impl Nginx {
     }
 }
 
-/// `/slow` takes some seconds, `/film` half a minute; a single process, for it is ended as one.
+/// A single process, for it is ended as one.
 const CONFIG: &str = r#"
 daemon off;
 master_process off;
@@ -76,6 +88,13 @@ http {
     server {
         listen ORIGIN;
         root FOLDER/site;
+        LOCATIONS
+    }
+}
+"#;
+
+/// `/slow` takes some seconds, `/film` half a minute.
+const PAGES: &str = r#"
         location = /side { return 200 SIDE; }
         location = /slow { limit_rate 1000; }
         location = /film { alias FOLDER/site/slow; limit_rate 100; }
@@ -85,6 +104,4 @@ http {
             proxy_set_header Connection upgrade;
             proxy_set_header Upgrade $http_upgrade;
         }
-    }
-}
 "#;
