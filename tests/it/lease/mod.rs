@@ -306,6 +306,26 @@ fn a_flip_that_goes_back_brings_the_old_answer_back() {
 }
 
 #[test]
+fn a_kill_while_no_address_is_given_brings_the_old_answer_back_in_a_later_zone() {
+    let stage = stage("{during: page, drain: {for: 60s}}");
+    let slow = stage.in_flight("POST");
+    stage.edit_until_it_drains();
+    let Stage {
+        place,
+        daemon,
+        live: _live,
+        backup: _backup,
+    } = stage;
+    assert_eq!(db(&place), None);
+    let withheld = serial(&place);
+    daemon.kill();
+    drop(slow);
+    let _daemon = place.start();
+    assert_eq!(db(&place), old(TTL));
+    assert!(serial(&place) > withheld);
+}
+
+#[test]
 fn flips_side_by_side_in_one_zone_and_a_reload_leave_each_other_their_answers() {
     let place = place("{during: page, drain: {for: 60s}}");
     let ip = place.ip;

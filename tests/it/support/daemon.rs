@@ -35,6 +35,7 @@ pub(crate) struct OneSite {
     pub(crate) active: &'static str,
     pub(crate) flip: &'static str,
     pub(crate) checks: &'static str,
+    pub(crate) names: &'static str,
 }
 
 impl Default for OneSite {
@@ -44,6 +45,7 @@ impl Default for OneSite {
             active: "live",
             flip: "{during: page}",
             checks,
+            names: "{db.ispot.example: db}",
         }
     }
 }
@@ -54,6 +56,14 @@ impl OneSite {
         Self {
             flip,
             ..Self::default()
+        }
+    }
+
+    /// The same without direct names: after a kill, no flip waits for what they may have answered.
+    pub(crate) fn without_names(self) -> Self {
+        Self {
+            names: "{}",
+            ..self
         }
     }
 }
@@ -106,11 +116,12 @@ impl Place {
             "sites:\n  ispot:\n    hosts: [www.ispot.example]\n    active: {}  # the word\n    \
              sides:\n      live:   {{web: [http://{}], names: {{db: 127.0.1.11}}}}\n      \
              backup: {{web: [http://{}], names: {{db: 127.0.1.12}}}}\n    \
-             names: {{db.ispot.example: db}}\n    flip: {}\n    \
+             names: {}\n    flip: {}\n    \
              preflight: {{timeout: 2s, tries: 1, checks: {}}}\n",
             site.active,
             self.origin("live"),
             self.origin("backup"),
+            site.names,
             without_linger(site.flip),
             site.checks,
         )
