@@ -130,7 +130,7 @@ impl Case {
         let place = Place::new();
         place.write(&OneSite {
             checks: CHECK,
-            ..OneSite::default().nameless()
+            ..OneSite::default().without_names()
         });
         let _live = Origin::start(&place.origin("live"), "live");
         let backup = Origin::start(&place.origin("backup"), "backup");
@@ -197,7 +197,7 @@ fn killed_on_the_way_back_or_in_a_refusal_the_site_is_where_it_was() {
         let flip = "{drain: {for: 100ms, then: restore}}";
         place.write(&OneSite {
             checks,
-            ..OneSite::flipping(flip).nameless()
+            ..OneSite::flipping(flip).without_names()
         });
         let live = Origin::start(&place.origin("live"), "live");
         let backup = Origin::start(&place.origin("backup"), "backup");

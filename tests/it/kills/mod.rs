@@ -219,7 +219,8 @@ fn print_figures(lives: &[Life]) {
 #[test]
 fn killed_at_random_moments_of_flips_under_load_a_site_is_on_one_side_and_nothing_told_is_lost() {
     let mut seed = Seed::take("kills");
-    let mut stage = Stage::with(&OneSite::flipping("{during: hold, drain: {for: 10s}}").nameless());
+    let mut stage =
+        Stage::with(&OneSite::flipping("{during: hold, drain: {for: 10s}}").without_names());
     let users = Users::start(stage.place.http().parse().unwrap());
     let mut lives: Vec<Life> = Vec::new();
     for number in 0..rounds() {

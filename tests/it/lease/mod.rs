@@ -1,6 +1,7 @@
 //! The answer lease: a flip waits until nobody may use an address that direct names gave out.
 
 mod resolver;
+mod starts;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -346,61 +347,6 @@ fn flips_side_by_side_in_one_zone_and_a_reload_leave_each_other_their_answers() 
     assert_eq!(place.flip_ended(1)["outcome"], "restored");
     assert_eq!(db(&place), old(TTL));
     assert_eq!(place.dig("db2.ispot.example", "A"), "127.0.2.12");
-}
-
-#[test]
-fn after_a_kill_an_answer_counts_as_given_at_the_start_and_after_a_stop_only_if_one_was() {
-    let Stage {
-        place,
-        mut daemon,
-        live,
-        backup,
-    } = stage("{during: page}");
-    let waits = |place: &Place, to: &str, id| {
-        assert_eq!(place.flip(to).0, 0);
-        let flip = place.flip_ended(id);
-        waited_until(&flip, "quiescing")
-    };
-    daemon.signal("TERM");
-    assert_eq!(daemon.wait(), Some(0));
-    daemon = place.start();
-    assert_eq!(waits(&place, "backup", 1), None);
-
-    daemon.kill();
-    let killed = Timestamp::now();
-    daemon = place.start();
-    let until = waits(&place, "live", 2).expect("it waits");
-    assert!(until >= killed + Duration::from_secs(3), "{killed} {until}");
-
-    assert_eq!(db(&place), old(TTL));
-    let asked = Timestamp::now();
-    daemon.signal("TERM");
-    assert_eq!(daemon.wait(), Some(0));
-    daemon = place.start();
-    let until = waits(&place, "backup", 3).expect("it waits");
-    assert!(until >= asked + Duration::from_secs(3), "{asked} {until}");
-    drop((live, backup, daemon));
-}
-
-#[test]
-fn a_ttl_that_was_lowered_while_a_killed_daemon_was_down_is_waited_for_as_it_was() {
-    let Stage {
-        place,
-        daemon,
-        live: _live,
-        backup: _backup,
-    } = stage("{during: page}");
-    let ttl = Duration::from_secs(TTL.unsigned_abs());
-    // Kept over a start that was not clean, too.
-    daemon.kill();
-    place.edit(&[(&format!("ttl: {TTL}s"), "ttl: 1s")]);
-    place.start().kill();
-    let killed = Timestamp::now();
-    let _daemon = place.start();
-    assert_eq!(place.flip("backup").0, 0);
-    let until = waited_until(&place.flip_ended(1), "quiescing").expect("it waits");
-    assert!(until >= killed + ttl, "{killed} {until}");
-    assert_eq!(db(&place), Some((1, NEW.to_owned())));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn start() -> Self {
         let flip = "{during: hold, hold: {for: 20s}, drain: {for: 20s}}";
-        let stage = Stage::with(&OneSite::flipping(flip).nameless());
+        let stage = Stage::with(&OneSite::flipping(flip).without_names());
         let table = stage.place.text();
         let process = Self { stage, table };
         process.write(&Site::first().file);

@@ -56,19 +56,19 @@ impl Default for OneSite {
 }
 
 impl OneSite {
-    /// The same, with no name that follows the active side.
-    pub(crate) fn nameless(self) -> Self {
-        Self {
-            names: "{}",
-            ..self
-        }
-    }
-
     /// A site that flips as the given `flip:` says.
     pub(crate) fn flipping(flip: &'static str) -> Self {
         Self {
             flip,
             ..Self::default()
+        }
+    }
+
+    /// The same without direct names: after a kill, no flip waits for what they may have answered.
+    pub(crate) fn without_names(self) -> Self {
+        Self {
+            names: "{}",
+            ..self
         }
     }
 }
