@@ -14,7 +14,6 @@ const SITE: OneSite = OneSite {
     active: "live",
     flip: "{during: hold, hold: {for: 10s, requests: 1000, release_rate: 100000}, drain: {for: 5s}}",
     checks: "[{name: up, get: /up, status: 200}]",
-    names: "{db.ispot.example: db}",
 };
 
 pub(crate) struct Pointsman<'p> {

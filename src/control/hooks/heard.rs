@@ -37,14 +37,17 @@ impl Actor {
                     });
                 });
             }
-            Said::Runs(Some(number), leader) => {
-                if let Ok(journal) = &mut self.ledger.journal
+            Said::Runs(number, leader) => {
+                // Also when it could not be journalled: what it did is to be put right.
+                if let Some(running) = self.flips.get_mut(&id) {
+                    running.hooked = true;
+                }
+                if let (Ok(journal), Some(number)) = (&mut self.ledger.journal, number)
                     && let Err(error) = journal.hook_runs(id, number, &leader)
                 {
                     tracing::error!(flip = %id, %error, "a hook's process could not be journalled");
                 }
             }
-            Said::Runs(None, _) => {}
             Said::Prints(line) => self.show_hook(id, |shown, _| {
                 if let Some(shown) = shown {
                     shown.last_line = Some(line);
@@ -149,7 +152,11 @@ impl Actor {
 
     fn last_hooks_over(&mut self, id: FlipId, run: HookRun) {
         for (site, why) in joined(run.failed) {
-            self.problems.insert(site, why);
+            // Why the flip went back is still to be read beside it.
+            let before = self.problems.get(&site);
+            let before = before.filter(|text| text.starts_with(&format!("flip {id}: ")));
+            let all = before.map(|text| format!("{text}\n{why}"));
+            self.problems.insert(site, all.unwrap_or(why));
         }
         match run.stopped {
             Some(Stopped::Daemon | Stopped::GoesBack) => {

@@ -17,6 +17,18 @@ fn due(place: &Place) -> u32 {
         .unwrap()
 }
 
+/// Waits until the journal knows which process the hook is.
+fn until_process_journalled(place: &Place) {
+    until("the process is journalled", || {
+        let query = "SELECT leader FROM hooks";
+        let leader: Option<i32> = place
+            .journal()
+            .query_row(query, [], |row| row.get(0))
+            .ok()?;
+        leader
+    });
+}
+
 #[test]
 fn a_sync_hook_that_outlives_the_daemon_is_ended_at_its_start_and_restore_hooks_run() {
     let stage = stage(
@@ -76,14 +88,7 @@ fn a_hook_without_its_mark_is_known_again_by_its_group() {
     } = stage;
     let _flip = begin(&place);
     until_line(&place, "began");
-    until("the process is journalled", || {
-        let query = "SELECT leader FROM hooks";
-        let leader: Option<i32> = place
-            .journal()
-            .query_row(query, [], |row| row.get(0))
-            .ok()?;
-        leader
-    });
+    until_process_journalled(&place);
     until("its child runs", || {
         (processes(&place, "/bin/sleep 8612").len() == 1).then_some(())
     });
@@ -105,6 +110,7 @@ fn a_process_that_has_the_number_of_a_hook_by_now_is_left_alone() {
     } = stage;
     let _flip = begin(&place);
     until_line(&place, "began");
+    until_process_journalled(&place);
     daemon.kill();
     let mut other = std::process::Command::new("setsid")
         .args(["sleep", "8614"])

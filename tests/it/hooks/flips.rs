@@ -91,6 +91,10 @@ fn a_sync_hook_that_fails_takes_users_back_to_the_old_side_and_restore_hooks_run
     until("the problem is shown", || {
         let site = stage.place.site();
         let problem = site["problem"].as_str()?;
+        assert!(
+            problem.contains("sync hook files of ispot failed"),
+            "{problem}"
+        );
         problem
             .contains("restore hook shell of ispot failed")
             .then_some(())
@@ -101,7 +105,7 @@ fn a_sync_hook_that_fails_takes_users_back_to_the_old_side_and_restore_hooks_run
 #[test]
 fn a_flip_that_goes_back_before_any_hook_has_begun_runs_no_restore_hook() {
     let stage =
-        stage("{drain: {for: 100ms}, hooks: {sync: [[touch, never]], restore: [[touch, never]]}}");
+        stage("{drain: {for: 100ms}, hooks: {sync: [[touch, copied]], restore: [[touch, never]]}}");
     let mut slow = stage.in_flight("POST");
 
     let (code, said) = stage.place.flip("backup");
@@ -109,8 +113,14 @@ fn a_flip_that_goes_back_before_any_hook_has_begun_runs_no_restore_hook() {
     assert_eq!(code, 4, "{said}");
     stage.live.let_go();
     slow.answer("POST").unwrap();
-    // A flip after it ends with everything that its predecessor left behind.
-    assert!(journalled(&stage.place).is_empty());
+    // It would be refused while hooks of the flip before it run.
+    let (code, said) = stage.place.flip("backup");
+    assert_eq!(code, 0, "{said}");
+    assert!(file(&stage.place, "copied").exists());
+    assert!(
+        journalled(&stage.place).is_empty(),
+        "those of the first flip"
+    );
     assert!(!file(&stage.place, "never").exists());
 }
 

@@ -49,9 +49,13 @@ fn a_planned_flip_and_a_changed_word_wait_for_the_hooks_of_the_flip_before() {
         said.contains("the after hooks of flip 1 still run for site ispot"),
         "{said}"
     );
-    place.sed("s/active: backup/active: live/");
-    // A change beside it that is taken shows that the file was read.
-    place.until_taken();
+    // A change beside the word shows that both were read.
+    let before = place.generation();
+    place.edit(&[
+        ("active: backup", "active: live"),
+        ("name: start", "name: begin"),
+    ]);
+    place.until_generation(before + 1);
     assert_eq!(place.flips(), 1);
 
     fs::write(file(place, "go"), "").unwrap();
