@@ -193,6 +193,8 @@ pub enum Skipped {
     Check(Arc<str>),
     /// The wait for DNS answers that clients may still use.
     Lease,
+    /// The time that a site stays after a flip.
+    Interval,
 }
 
 impl Skipped {
@@ -203,7 +205,7 @@ impl Skipped {
     pub fn check(&self) -> Option<&str> {
         match self {
             Self::Check(name) => Some(name),
-            Self::Drain | Self::Sync | Self::Checks | Self::Lease => None,
+            Self::Drain | Self::Sync | Self::Checks | Self::Lease | Self::Interval => None,
         }
     }
 }
@@ -215,6 +217,7 @@ impl fmt::Display for Skipped {
             Self::Sync => f.write_str("sync"),
             Self::Checks => f.write_str("checks"),
             Self::Lease => f.write_str("lease"),
+            Self::Interval => f.write_str("interval"),
             Self::Check(name) => write!(f, "{}{name}", Self::CHECK),
         }
     }
@@ -229,11 +232,12 @@ impl FromStr for Skipped {
             "sync" => Ok(Self::Sync),
             "checks" => Ok(Self::Checks),
             "lease" => Ok(Self::Lease),
+            "interval" => Ok(Self::Interval),
             _ => match given.strip_prefix(Self::CHECK) {
                 Some(name) => Ok(Self::Check(name.into())),
                 None => Err(UnknownWord {
                     given: given.into(),
-                    allowed: &["drain", "sync", "checks", "lease", "check:NAME"],
+                    allowed: &["drain", "sync", "checks", "lease", "interval", "check:NAME"],
                 }),
             },
         }

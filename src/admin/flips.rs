@@ -41,6 +41,10 @@ pub struct FlipBody {
     /// them, in an emergency.
     #[serde(default, skip_serializing_if = "ForceBody::is_nothing")]
     pub force_check: ForceBody,
+    /// Does not wait until a site has stayed as long as its `flip.min_interval` says; needs a
+    /// reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force_interval: bool,
     /// Takes the moves of this flip back, in the place of `moves` and `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<FlipId>,
@@ -143,6 +147,7 @@ pub(super) async fn begin(
         reason: body.reason,
         now: body.now,
         forced: body.force_check.forced(),
+        force_interval: body.force_interval,
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
         who: who(uid).await,

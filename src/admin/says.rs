@@ -143,6 +143,7 @@ pub fn skipped(skipped: &Skipped) -> String {
         Skipped::Sync => "the last copy".into(),
         Skipped::Checks => "the checks of the target".into(),
         Skipped::Check(name) => format!("the check {name:?} of the target"),
+        Skipped::Interval => "the time that it stays after a flip".into(),
         Skipped::Lease => "the wait for DNS answers that clients may still use".into(),
     }
 }

@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// As if this check of the target passed; may be repeated
     #[arg(long, value_name = "NAME", requires = "reason")]
     force_check: Vec<String>,
+    /// As if the last flip were longer ago than `flip.min_interval`
+    #[arg(long, requires = "reason")]
+    force_interval: bool,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -55,6 +58,7 @@ pub(super) async fn plan(args: Args, named_socket: Option<&Path>) -> Exit {
         during: args.during,
         now: args.now,
         force_check: args.force_check,
+        force_interval: args.force_interval,
         dry_run: true,
         yes: true,
         cancel: None,

@@ -72,6 +72,7 @@ impl Actor {
             reason,
             now: false,
             forced: Forced::Nothing,
+            force_interval: false,
             who,
             expected: Expected::Anything,
             key: None,

@@ -52,6 +52,7 @@ impl Actor {
         request.check()?;
         let moves = self.moves(request)?;
         has_checks(&moves, &request.forced)?;
+        let rules = self.look_at_rules(request, &moves);
         let id = self.next_flip;
         self.next_flip = id.next();
         for moving in &moves {
@@ -77,6 +78,7 @@ impl Actor {
             flip,
             journalled,
             moves,
+            rules,
             epochs: Vec::new(),
             timeline: Vec::new(),
             phase_began: Instant::now(),

@@ -46,6 +46,7 @@ mod reload;
 mod repeats;
 mod request;
 mod rewrite;
+mod rules;
 mod running;
 mod show;
 #[cfg(test)]

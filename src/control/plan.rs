@@ -84,10 +84,9 @@ impl Actor {
         let skips_checks = request.skipped().contains(&Skipped::Checks);
         let targets = targets(&moves);
         let but = Arc::new(checks_gone_over(&planned.skipped));
-        let tried = if request.now {
-            Ok(())
-        } else {
-            self.try_out_words(&targets)
+        let tried = match self.look_at_rules(request, &moves) {
+            Ok(()) if !request.now => self.try_out_words(&targets),
+            rules => rules,
         };
         tokio::spawn(async move {
             let checked = match tried {

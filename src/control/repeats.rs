@@ -88,6 +88,7 @@ mod tests {
             reason: reason.map(str::to_owned),
             now: false,
             forced: Forced::Nothing,
+            force_interval: false,
             who: Who {
                 name: "alice".into(),
                 uid,

@@ -17,6 +17,8 @@ pub struct FlipRequest {
     pub now: bool,
     /// Which checks of the target are gone over.
     pub forced: Forced,
+    /// Does not wait until a site has stayed as long as it is to, with a reason.
+    pub force_interval: bool,
     /// Who asks.
     pub who: Who,
     /// What the asker has looked at.
@@ -46,12 +48,16 @@ impl FlipRequest {
                 skipped.extend(each);
             }
         }
+        skipped.extend(self.force_interval.then_some(Skipped::Interval));
         skipped
     }
 
     /// Looks whether the request makes sense, whatever the sites are like.
     pub(super) fn check(&self) -> Result<(), FlipError> {
         let has_reason = self.reason().is_some();
+        if self.force_interval && !has_reason {
+            return Err(FlipError::ForceWithoutReason);
+        }
         match (self.now, &self.forced) {
             (false, Forced::All) => Err(FlipError::ForceWithoutNow),
             (false, Forced::Named(_)) if !has_reason => Err(FlipError::ForceWithoutReason),

@@ -25,6 +25,8 @@ pub(super) struct Running {
     pub(super) flip: Flip,
     pub(super) journalled: NewFlip,
     pub(super) moves: Vec<Moving>,
+    /// Whether the rules of its sites allowed it when it was asked for.
+    pub(super) rules: Result<(), String>,
     /// Known once the intent is journalled.
     pub(super) epochs: Vec<Epoch>,
     pub(super) timeline: Vec<PhaseEntry>,

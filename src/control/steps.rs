@@ -33,10 +33,10 @@ impl Actor {
         // A word that cannot be rewritten is no reason to stay on a dead side: it is tried again,
         // and shown, until it can be.
         let needs_word = rehearses && !running.is_emergency();
-        let tried = if needs_word {
-            self.try_out_words(&targets)
-        } else {
-            Ok(())
+        let rules = running.rules.clone();
+        let tried = match rules {
+            Ok(()) if needs_word => self.try_out_words(&targets),
+            rules => rules,
         };
         let of_hooks = needs_word.then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
         let sites: Vec<_> = of_hooks.into_iter().flatten().collect();

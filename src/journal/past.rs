@@ -117,6 +117,23 @@ impl Journal {
         rows.next().transpose()
     }
 
+    /// Tells which flip moved a site last, and when it ended; `None` when none has.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn last_move(&self, site: &SiteName) -> rusqlite::Result<Option<(FlipId, Timestamp)>> {
+        let mut query = self.db.prepare(
+            "SELECT f.id, coalesce(f.ended_ms, f.began_ms)
+             FROM moves m JOIN flips f ON f.id = m.flip
+             WHERE m.site = ?1 AND f.state IN ('committed', 'settled', 'moved')
+             ORDER BY f.id DESC LIMIT 1",
+        )?;
+        let mut rows = query.query_map([site.as_str()], |row| {
+            Ok((FlipId(row.get(0)?), time(row, 1)?.unwrap_or_default()))
+        })?;
+        rows.next().transpose()
+    }
+
     /// Notes that something reached the side of a lane that was closed: all the requests and DNS
     /// answers there were so far.
     ///

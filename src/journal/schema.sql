@@ -26,7 +26,7 @@ CREATE TABLE flips (
     ended_ms INTEGER,
     message  TEXT,
     timeline TEXT,                          -- JSON, as `status -o json` shows it
-    skipped  TEXT                           -- drain, sync, checks, check:NAME, lease; NULL: nothing
+    skipped  TEXT                           -- drain, sync, checks, check:NAME, lease, interval; NULL: nothing
 ) STRICT;
 
 CREATE TABLE moves (

@@ -288,6 +288,10 @@ pub struct FlipPolicy {
     pub on_hold: OnHold,
     /// The commands that run at it.
     pub hooks: Hooks,
+    /// How long the site stays after a flip before the next planned one.
+    pub min_interval: Duration,
+    /// A planned flip needs a reason.
+    pub require_reason: bool,
 }
 
 /// `maintenance:` what users see while they cannot be served.

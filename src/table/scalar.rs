@@ -127,6 +127,18 @@ where
     }
 }
 
+/// Reads a yes or no (YAML 1.2, core schema).
+pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Wrong::new(
+            format!("`{text}` is neither true nor false"),
+            "write true or false",
+        )),
+    }
+}
+
 /// Reads one of the words of an enum.
 pub(super) fn word<W: FromStr<Err = UnknownWord>>(text: &str) -> Result<W, Wrong> {
     text.parse().map_err(|unknown: UnknownWord| {

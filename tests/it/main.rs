@@ -48,6 +48,7 @@ mod reload;
 mod repair;
 mod requests;
 mod resumption;
+mod rules;
 mod sharing;
 mod support;
 mod systemd;

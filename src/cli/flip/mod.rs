@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// NAME, and with --now only: whatever the checks say
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub(super) force_check: Vec<String>,
+    /// Move although the last flip was less than `flip.min_interval` ago, with a reason
+    #[arg(long, requires = "reason")]
+    pub(super) force_interval: bool,
     /// Only tell what would happen, as `pointsman plan` does; nobody is held
     #[arg(long, conflicts_with = "cancel")]
     pub(super) dry_run: bool,
@@ -71,7 +74,7 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check", "force_interval"])]
     pub(super) cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -184,6 +187,7 @@ pub(super) fn body(args: &Args) -> FlipBody {
         reason: args.reason.clone(),
         now: args.now,
         force_check: force_check(args),
+        force_interval: args.force_interval,
         undo: None,
         dry_run: args.dry_run,
     }

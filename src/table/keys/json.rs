@@ -28,6 +28,7 @@ fn of(shape: &Shape) -> Map<String, Value> {
     let schema = match shape {
         // A number or `yes` that stands for itself needs no quotes in a table.
         Shape::Text => json!({"type": ["string", "number", "boolean"]}),
+        Shape::Flag => json!({"type": "boolean"}),
         Shape::Words(words) => json!({"type": "string", "enum": words}),
         Shape::Number { least, most } => {
             json!({"type": "integer", "minimum": least, "maximum": most})

@@ -60,6 +60,8 @@ pub(super) enum Shape {
     },
     /// A single value as the short way to write a mapping.
     Short(&'static Form, &'static [Key]),
+    /// `true` or `false`.
+    Flag,
     /// One of several; at most one of them has keys, and at most one is a list.
     Either(&'static [Self]),
 }
@@ -104,6 +106,7 @@ impl Shape {
                 keys.find(|keys| !keys.is_empty()).unwrap_or_default()
             }
             Self::Text
+            | Self::Flag
             | Self::Words(_)
             | Self::Number { .. }
             | Self::Duration { .. }
@@ -128,6 +131,7 @@ impl Shape {
                 found.map_or(&Self::Text, |shape| shape.inner(name))
             }
             Self::Text
+            | Self::Flag
             | Self::Words(_)
             | Self::Number { .. }
             | Self::Duration { .. }
@@ -150,6 +154,7 @@ impl Shape {
     fn says(&self) -> String {
         match self {
             Self::Text => "text".into(),
+            Self::Flag => "`true`, `false`".into(),
             Self::Words(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
                 words.join(", ")
@@ -219,6 +224,7 @@ fn gather(shape: &Shape, path: &str, rows: &mut Vec<KeyRow>) {
             }
         }
         Shape::Text
+        | Shape::Flag
         | Shape::Words(_)
         | Shape::Number { .. }
         | Shape::Duration { .. }

@@ -59,6 +59,18 @@ pub(super) const FLIP: &[Key] = &[
         Need::LeftOut("none"),
         "Commands that run at a flip: to stop what bypasses Pointsman, and to copy the data.",
     ),
+    key(
+        "min_interval",
+        between(Duration::ZERO, times(7 * 24, HOUR)),
+        Need::Default("0s"),
+        "How long a site stays after a flip before the next planned one.",
+    ),
+    key(
+        "require_reason",
+        Shape::Flag,
+        Need::Default("false"),
+        "Whether a planned flip needs a reason.",
+    ),
 ];
 
 const HOLD: &[Key] = &[

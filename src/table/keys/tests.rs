@@ -71,6 +71,7 @@ fn keys(shape: &'static Shape, pointer: &str) -> Vec<(String, &'static Key)> {
             found.extend(shapes.iter().flat_map(|shape| keys(shape, pointer)));
         }
         Shape::Text
+        | Shape::Flag
         | Shape::Words(_)
         | Shape::Number { .. }
         | Shape::Duration { .. }
@@ -135,6 +136,7 @@ fn each_range_ends_where_it_is_declared_to_end() {
                 [format!("{}b", least - 1), format!("{}b", most + 1)],
             ),
             Shape::Text
+            | Shape::Flag
             | Shape::Words(_)
             | Shape::Form(_)
             | Shape::List { .. }

@@ -55,6 +55,8 @@ pub(super) fn flip(
         websockets: Tunnels::Close,
         on_hold: OnHold::NoData,
         hooks: Hooks::default(),
+        min_interval: Duration::ZERO,
+        require_reason: false,
     };
     let Some(fields) = at.and_then(|at| at.fields(report)) else {
         return policy;
@@ -95,6 +97,9 @@ pub(super) fn flip(
     if let Some(at) = fields.find(report, "hooks") {
         policy.hooks = hooks::resolve(report, &at);
     }
+    let bounds = Duration::ZERO..=7 * 24 * HOUR;
+    policy.min_interval = span(report, &fields, "min_interval", policy.min_interval, bounds);
+    policy.require_reason = fields.value_or(report, "require_reason", false, scalar::flag);
     policy.on_hold = on_hold(report, &fields, !policy.hooks.sync.is_empty());
     look_at_waits(report, &fields, &policy);
     policy

@@ -84,6 +84,8 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
             hooks: Hooks::default(),
+            min_interval: Duration::ZERO,
+            require_reason: false,
         },
         preflight: Preflight {
             every: Duration::from_secs(10),

@@ -70,6 +70,8 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
             hooks: Hooks::default(),
+            min_interval: Duration::ZERO,
+            require_reason: false,
         },
         preflight: Preflight {
             every: Duration::from_secs(10),
