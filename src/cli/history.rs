@@ -179,8 +179,10 @@ fn lane(past: &PastMove) -> String {
     );
     let counts = [
         (past.held.unwrap_or(0), "on hold"),
+        (past.shed.unwrap_or(0), "got the page"),
         (past.cut_reads, "reads cut"),
         (past.cut_writes, "writes cut"),
+        (past.abandoned.unwrap_or(0), "writes given up unfinished"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts

@@ -175,7 +175,7 @@ impl Actor {
                 during: request.during.unwrap_or(view.site.flip.during),
                 lane: Arc::clone(lane),
                 cut: None,
-                had_waited: lane.gates.ever_waited(),
+                before: lane.gates.hold_counts(),
                 closed: None,
                 lease: snapshot.zones.leases().find(name, lane.epoch),
             });

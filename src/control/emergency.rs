@@ -78,6 +78,7 @@ pub(super) fn about_to_be_cut(gates: &Gates) -> CutRecord {
 pub(super) fn lanes(running: &Running) -> Vec<LaneRecord> {
     let record = |moving: &Moving| {
         let (forwarded, last_forwarded_ms) = moving.lane.gates.forwarded();
+        let counts = moving.lane.gates.hold_counts();
         LaneRecord {
             site: moving.planned.site.clone(),
             forwarded,
@@ -87,7 +88,9 @@ pub(super) fn lanes(running: &Running) -> Vec<LaneRecord> {
                 AnswersRecord { count, last_ms }
             }),
             cut: moving.cut,
-            held: moving.lane.gates.ever_waited() - moving.had_waited,
+            held: counts.waited - moving.before.waited,
+            shed: counts.shed - moving.before.shed,
+            abandoned: counts.abandoned - moving.before.abandoned,
             closed: moving.closed.map(|closed| closed.at),
             late: moving.closed.map(|closed| forwarded - closed.forwarded),
         }

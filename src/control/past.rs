@@ -62,6 +62,10 @@ pub struct PastMove {
     pub cut_writes: u64,
     /// Requests that were on hold meanwhile.
     pub held: Option<u64>,
+    /// Requests that got the page instead of being let in, or after they were on hold.
+    pub shed: Option<u64>,
+    /// Writes that were given up before their answers had ended.
+    pub abandoned: Option<u64>,
     /// When the lane was closed; `None` when it was not, or when that is not known.
     pub closed: Option<Timestamp>,
     /// Requests that were forwarded on it after that; anything but 0 is a mistake of this program.
@@ -164,6 +168,8 @@ impl Actor {
             cut_reads: cut.reads,
             cut_writes: cut.writes,
             held: past.held,
+            shed: past.shed,
+            abandoned: past.abandoned,
             closed: past.closed,
             late: watched.map(|late| late.requests).max(past.late),
             answers: past.answers.map(|answers| answers.count),

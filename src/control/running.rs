@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::flip::{Flip, Scope};
 use crate::journal::{CutRecord, NewFlip, ZoneRecord};
 use crate::site::{self, Answers, During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
-use crate::switchboard::{Cut, Lane, Publication, Snapshot};
+use crate::switchboard::{Cut, HoldCounts, Lane, Publication, Snapshot};
 use crate::table::Site;
 use crate::zone::AnswerLease;
 
@@ -68,8 +68,8 @@ pub(super) struct Moving {
     pub(super) lane: Arc<Lane>,
     /// What was in flight there when it was ordered to be cut.
     pub(super) cut: Option<CutRecord>,
-    /// Requests that had ever been on hold at the site, when this began.
-    pub(super) had_waited: u64,
+    /// What had become of those who found a gate held, when this began.
+    pub(super) before: HoldCounts,
     /// The lane as it was closed.
     pub(super) closed: Option<Closed>,
     /// What its direct names gave out in that lane's epoch; `None` when it has none.

@@ -68,6 +68,8 @@ ALTER TABLE moves ADD COLUMN cut_writes INTEGER;
 /// Version 4: what shows that a lane that was closed stayed so.
 const EVIDENCE: &str = "
 ALTER TABLE moves ADD COLUMN held INTEGER;
+ALTER TABLE moves ADD COLUMN shed INTEGER;
+ALTER TABLE moves ADD COLUMN abandoned INTEGER;
 ALTER TABLE moves ADD COLUMN closed_ms INTEGER;
 ALTER TABLE moves ADD COLUMN late INTEGER;
 ALTER TABLE moves ADD COLUMN late_answers INTEGER;

@@ -52,6 +52,10 @@ pub struct MoveRecord {
     pub cut: Option<CutRecord>,
     /// How many requests were on hold meanwhile.
     pub held: Option<u64>,
+    /// How many got the page instead, or after it.
+    pub shed: Option<u64>,
+    /// Writes that were given up before their answers had ended.
+    pub abandoned: Option<u64>,
     /// When the lane was closed; `None`: it was not.
     pub closed: Option<Timestamp>,
     /// Requests that were forwarded on it after that, as far as was seen; anything but 0 is a
@@ -180,7 +184,7 @@ impl Journal {
         let mut query = self.db.prepare(
             "SELECT site, from_side, to_side, from_epoch, epoch, forwarded, last_forwarded_ms,
                     cut_reads, cut_writes, held, closed_ms, late,
-                    answers, last_answer_ms, late_answers
+                    answers, last_answer_ms, late_answers, shed, abandoned
              FROM moves WHERE flip = ?1 ORDER BY site",
         )?;
         let rows = query.query_map([id.0], |row| {
@@ -207,6 +211,8 @@ impl Journal {
                 late: row.get(11)?,
                 answers: answers(row, 12)?,
                 late_answers: row.get(14)?,
+                shed: row.get(15)?,
+                abandoned: row.get(16)?,
             })
         })?;
         rows.collect()

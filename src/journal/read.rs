@@ -196,6 +196,8 @@ impl Journal {
                         writes: row.get(9)?,
                     }),
                     held: 0,
+                    shed: 0,
+                    abandoned: 0,
                     closed: None,
                     late: None,
                 },

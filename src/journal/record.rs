@@ -55,6 +55,10 @@ pub struct LaneRecord {
     pub cut: Option<CutRecord>,
     /// How many requests were on hold meanwhile.
     pub held: u64,
+    /// How many got the page instead, or after it.
+    pub shed: u64,
+    /// Writes that were given up before their answers had ended.
+    pub abandoned: u64,
     /// When it was closed; `None`: it was not.
     pub closed: Option<Timestamp>,
     /// Requests that were forwarded after that; `None`: it was not closed.

@@ -41,6 +41,8 @@ CREATE TABLE moves (
     cut_reads         INTEGER,              -- in flight when all that is was ordered to be cut
     cut_writes        INTEGER,              -- the same; NULL: no such order
     held              INTEGER,              -- requests that were on hold meanwhile
+    shed              INTEGER,              -- requests that got the page instead, or after it
+    abandoned         INTEGER,              -- writes given up before their answers had ended
     closed_ms         INTEGER,              -- when the lane that it left was closed; NULL: it was not
     late              INTEGER,              -- requests forwarded on it after that: a mistake if not 0
     answers           INTEGER,              -- that gave out an address of the side it left

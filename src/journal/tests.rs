@@ -136,6 +136,8 @@ fn an_emergency_is_shown_until_the_site_moves_again_as_planned() {
         }),
         cut,
         held: 0,
+        shed: 0,
+        abandoned: 0,
         closed: None,
         late: None,
     };
@@ -183,6 +185,8 @@ fn the_history_says_who_why_and_how_it_ended() {
             answers: None,
             cut: None,
             held: 0,
+            shed: 0,
+            abandoned: 0,
             closed: None,
             late: None,
         }],

@@ -316,7 +316,7 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
         tx.execute(
             "UPDATE moves SET forwarded = ?3, last_forwarded_ms = ?4,
                  cut_reads = ?5, cut_writes = ?6, held = ?7, closed_ms = ?8, late = ?9,
-                 answers = ?10, last_answer_ms = ?11
+                 answers = ?10, last_answer_ms = ?11, shed = ?12, abandoned = ?13
              WHERE flip = ?1 AND site = ?2",
             params![
                 id.0,
@@ -329,7 +329,9 @@ fn write_lanes(tx: &Transaction<'_>, id: FlipId, lanes: &[LaneRecord]) -> rusqli
                 lane.closed.map(Timestamp::as_millisecond),
                 lane.late,
                 lane.answers.map(|answers| answers.count),
-                lane.answers.map(|answers| answers.last_ms)
+                lane.answers.map(|answers| answers.last_ms),
+                lane.shed,
+                lane.abandoned
             ],
         )?;
     }

@@ -125,18 +125,23 @@ async fn wait(
     (kind, way): (Kind, Way),
     stay: &mut Stay<'_>,
 ) -> Result<(), Error> {
-    match (lane.gates.during(), kind, way) {
-        (During::Page, ..) => Err(found.page(Why::Maintenance)),
+    let why = match (lane.gates.during(), kind, way) {
+        (During::Page, ..) => Why::Maintenance,
         // What gets past `access` is all writes to a flip.
         (During::ReadOnly, Kind::Write, _) | (During::ReadOnly, _, Way::PastAccess) => {
-            Err(found.page(Why::WritingPaused))
+            Why::WritingPaused
         }
         (During::Hold, ..) | (During::ReadOnly, Kind::Read, Way::Usual) => {
             let site = &found.site;
             let waited = stay.wait(&site.name, &lane.gates, &site.flip).await;
-            waited.map_err(|_| found.page(Why::HoldOver))
+            if waited.is_ok() {
+                return Ok(());
+            }
+            Why::HoldOver
         }
-    }
+    };
+    lane.gates.count_shed();
+    Err(found.page(why))
 }
 
 impl Found {

@@ -98,8 +98,15 @@ pub struct Gate {
     cuts: AtomicU8,
     /// Who waits for the last permit to come back; one at a time in practice.
     drains: Mutex<Vec<Waker>>,
-    /// When an exchange was last given up unfinished: its origin may still be at work.
-    abandoned: Mutex<Option<Instant>>,
+    /// Exchanges that were given up unfinished: their origins may still be at work.
+    abandoned: Mutex<Abandoned>,
+}
+
+/// Exchanges that were given up unfinished.
+#[derive(Clone, Copy, Debug, Default)]
+struct Abandoned {
+    count: u64,
+    last: Option<Instant>,
 }
 
 impl Default for Gate {
@@ -124,7 +131,7 @@ impl Gate {
             word: AtomicU64::new(word),
             cuts: AtomicU8::new(0),
             drains: Mutex::new(Vec::new()),
-            abandoned: Mutex::new(None),
+            abandoned: Mutex::new(Abandoned::default()),
         }
     }
 
@@ -185,17 +192,24 @@ impl Gate {
 
     /// Notes that an exchange was given up unfinished, at this instant.
     pub fn abandon(&self) {
-        let mut last = self
-            .abandoned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Instant::now());
+        let mut abandoned = self.abandoned();
+        abandoned.count += 1;
+        abandoned.last = Some(Instant::now());
     }
 
     /// Tells when an exchange was last given up unfinished.
     pub fn last_abandoned(&self) -> Option<Instant> {
-        *self
-            .abandoned
+        self.abandoned().last
+    }
+
+    /// Counts the exchanges that were given up unfinished.
+    pub fn count_abandoned(&self) -> u64 {
+        self.abandoned().count
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Abandoned> {
+        // As with the other lock.
+        self.abandoned
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -97,6 +97,8 @@ pub struct Gates {
     tunnels: AtomicUsize,
     /// Told when the last of them is over.
     tunnels_over: Notify,
+    /// Requests that a hold kept out, and that did not go on.
+    shed: AtomicU64,
     /// Requests of which a first byte went to an origin.
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
@@ -122,6 +124,7 @@ impl Gates {
             tunnels: AtomicUsize::new(0),
             tunnels_over: Notify::new(),
             back_at_s: AtomicI64::new(0),
+            shed: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
             outage: Outage::default(),
@@ -373,9 +376,18 @@ impl Gates {
         self.line.len()
     }
 
-    /// Counts all requests of the site that ever were on hold.
-    pub fn ever_waited(&self) -> u64 {
-        self.line.joined()
+    /// Counts a request that a hold kept out, and that got the page.
+    pub fn count_shed(&self) {
+        self.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells what has become so far of those who found a gate held.
+    pub fn hold_counts(&self) -> HoldCounts {
+        HoldCounts {
+            waited: self.line.joined(),
+            shed: self.shed.load(Ordering::Relaxed),
+            abandoned: self.writes.count_abandoned() + self.passed.count_abandoned(),
+        }
     }
 
     /// Counts one more tunnel, until the place is dropped; its permit goes first.
@@ -424,6 +436,18 @@ impl Gates {
             self.last_forwarded_ms.load(Ordering::Relaxed),
         )
     }
+}
+
+/// What has become of those who found a gate held; whoever wants to know it of one hold looks
+/// before and after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoldCounts {
+    /// Requests of the site that were on hold.
+    pub waited: u64,
+    /// Requests that got the page instead, or after it.
+    pub shed: u64,
+    /// Writes that were given up before their answers had ended.
+    pub abandoned: u64,
 }
 
 /// The place of a tunnel among those that are counted; dropping it gives it back.

@@ -33,7 +33,7 @@ use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
 pub use invite::Invites;
-pub use lane::{Cut, Gates, Kind, Lane, TunnelPlace, Way};
+pub use lane::{Cut, Gates, HoldCounts, Kind, Lane, TunnelPlace, Way};
 pub use line::{Joined, LineBounds, Place, Turn};
 pub use outage::Outage;
 pub use snapshot::{Part, Route, SiteView, Snapshot};

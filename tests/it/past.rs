@@ -160,7 +160,7 @@ fn the_history_has_every_flip_with_who_why_when_and_how_it_ended() {
 #[test]
 fn the_history_survives_a_restart_and_says_what_was_held_and_cut() {
     let stage = Stage::with(&OneSite::flipping(
-        "{during: hold, hold: {for: 20s}, drain: {for: 300ms}}",
+        "{during: hold, hold: {for: 20s}, drain: {for: 300ms, then: restore}}",
     ));
     let mut slow = stage.in_flight("GET");
     let address = stage.place.http().parse().unwrap();
@@ -172,6 +172,20 @@ fn the_history_survives_a_restart_and_says_what_was_held_and_cut() {
         assert_eq!(flip.join().unwrap().0, 0);
     });
     assert_ne!(slow.answer("GET").map_or(0, |answer| answer.status), 200);
+    // Back, with the page for who comes meanwhile, and a write that is cut.
+    let slow = Client::kept_waiting(address, "POST", HOST, &stage.backup);
+    stage.place.edit(&[
+        ("then: restore", "then: cut"),
+        ("during: hold", "during: page"),
+    ]);
+    stage.place.until_generation(2);
+    std::thread::scope(|scope| {
+        let flip = scope.spawn(|| stage.place.flip("live"));
+        stage.place.until_phase("draining");
+        assert_eq!(stage.place.curl("/", &[]).0, 503);
+        assert_eq!(flip.join().unwrap().0, 0);
+    });
+    drop(slow);
     let Stage {
         place,
         live,
@@ -180,6 +194,13 @@ fn the_history_survives_a_restart_and_says_what_was_held_and_cut() {
     } = stage;
     daemon.kill();
     let _daemon = place.start();
+    let back = json(&place, &["history", "--flip", "2"]);
+    let past = &back["moves"][0];
+    assert_eq!(
+        [&past["shed"], &past["cut_writes"], &past["abandoned"]],
+        [&Value::from(1), &Value::from(1), &Value::from(1)],
+        "{back}"
+    );
     let flip = json(&place, &["history", "--flip", "1"]);
     let past = &flip["moves"][0];
     assert_eq!(
