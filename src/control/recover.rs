@@ -38,7 +38,7 @@ pub(super) fn mark_running(lock: &StateLock, board: &Switchboard) {
     if matches!(lock.mark_running(), Ok(false)) {
         return;
     }
-    for view in board.current().sites() {
+    for view in board.current().sites().iter() {
         if let Some(lane) = &view.lane {
             lane.gates.writes.abandon();
         }

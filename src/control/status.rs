@@ -10,6 +10,7 @@ use crate::site::{
     Access, During, Epoch, FlipId, Generation, GroupName, Move, Outcome, SideName, SiteName,
     Skipped, Who,
 };
+use crate::table::Chunks;
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Status {
     pub file_problem: Option<String>,
     /// The sites in the order of their names; shared with the status before, where they are as
     /// they were.
-    pub sites: Arc<Vec<Arc<SiteStatus>>>,
+    pub sites: Chunks<Arc<SiteStatus>>,
     /// The sites that are flipped together.
     pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Flips, the newest first: all that run, and the last that ended.
@@ -45,7 +46,7 @@ impl Status {
             generation: Generation(0),
             file: String::new(),
             file_problem: None,
-            sites: Arc::default(),
+            sites: Chunks::default(),
             groups: Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),

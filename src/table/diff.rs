@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::site::SiteName;
 
+use super::chunks::Chunks;
 use super::diagnostic::{Diagnostic, Report};
 use super::model::{Site, Table, Words};
 use super::tree::{self, Entry, Place, Value};
@@ -77,9 +78,11 @@ impl Diff {
         }
     }
 
-    /// Walks along both lists, which are in the order of names.
-    fn sites(&mut self, old: &[Arc<Site>], new: &[Arc<Site>]) {
-        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    /// Walks along both lists, which are in the order of names, but for what they share.
+    fn sites(&mut self, old: &Chunks<Arc<Site>>, new: &Chunks<Arc<Site>>) {
+        let (before, after) = (old.unshared(new), new.unshared(old));
+        let mut old = before.map(|(_, site)| site).peekable();
+        let mut new = after.map(|(_, site)| site).peekable();
         while let (Some(before), Some(after)) = (old.peek(), new.peek()) {
             // First, as it spares the look at the names.
             let order = if Arc::ptr_eq(before, after) {

@@ -27,6 +27,7 @@
 //! Proved by `tests/it/mistakes.rs` (each kind of mistake at its exact place), `tests/it/table.rs`
 //! (the example, size, random texts, the edit of one word) and the tests beside the code.
 
+mod chunks;
 mod diagnostic;
 mod diff;
 mod edit;
@@ -40,6 +41,7 @@ mod scalar;
 mod schema;
 mod tree;
 
+pub use chunks::Chunks;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
@@ -51,6 +53,8 @@ pub use model::{
     OriginAddr, OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts,
     Words, ZoneTable,
 };
+
+use crate::site::SiteName;
 
 impl Table {
     /// Loads a table from its text; `path` is shown in mistakes, and relative paths begin in its
@@ -82,6 +86,11 @@ impl Table {
             .sites
             .binary_search_by(|site| site.name.as_str().cmp(name));
         at.ok().map(|at| &self.sites[at])
+    }
+
+    /// Finds the place of a site in `sites`.
+    pub fn place_of(&self, name: &SiteName) -> Option<usize> {
+        self.sites.binary_search_by(|site| site.name.cmp(name)).ok()
     }
 
     /// Finds the site of a host name; the index counts in `sites`. Without a host of that name it

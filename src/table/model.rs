@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 
 use crate::site::{Access, DrainThen, During, GroupName, SideName, SiteName, Tunnels};
 
+use super::chunks::Chunks;
 use super::diagnostic::Diagnostic;
 use super::matcher::Matcher;
 use super::path;
@@ -26,7 +27,7 @@ pub struct Table {
     /// What is said by DNS.
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
-    pub sites: Vec<Arc<Site>>,
+    pub sites: Chunks<Arc<Site>>,
     /// The sites that are flipped together, in the order of the file; no group is empty.
     pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Who answers for hosts that no site has.

@@ -223,7 +223,7 @@ impl Plain {
             return None;
         }
         let mut claims = HashMap::with_capacity(2 * table.sites.len());
-        for site in &table.sites {
+        for site in table.sites.iter() {
             claims.extend(claimed_by(site).map(|name| (name.to_owned(), site.name.clone())));
         }
         Some(Self {
@@ -253,7 +253,7 @@ impl Plain {
             }
             self.readers.remove(name);
         }
-        for site in &small.table.sites {
+        for site in small.table.sites.iter() {
             let claims = claimed_by(site).map(|name| (name.to_owned(), site.name.clone()));
             self.claims.extend(claims);
         }
@@ -275,40 +275,40 @@ fn merged(
     gone: &BTreeSet<SiteName>,
     warnings: Vec<Diagnostic>,
 ) -> Table {
-    let mut sites = table.sites.clone();
     let mut words = Arc::clone(&table.words);
-    let find =
-        |sites: &[Arc<Site>], name: &SiteName| sites.binary_search_by(|site| site.name.cmp(name));
-    let mut hosts_stay = gone.is_empty();
-    for name in gone {
-        if let Ok(at) = find(&sites, name) {
-            sites.remove(at);
-        }
-        Arc::make_mut(&mut words).remove(name);
-    }
-    for site in &small.sites {
-        match find(&sites, &site.name) {
+    let (mut sites, mut come) = (table.sites.clone(), Vec::new());
+    let mut hosts_stay = true;
+    for site in small.sites.iter() {
+        match sites.binary_search_by(|other| other.name.cmp(&site.name)) {
             // What is equal stays the very same, which is how it is known later on to be equal.
             Ok(at) if sites[at] == *site => {}
             Ok(at) => {
                 hosts_stay &= sites[at].hosts == site.hosts;
                 sites[at] = Arc::clone(site);
             }
-            Err(at) => {
-                hosts_stay = false;
-                sites.insert(at, Arc::clone(site));
-            }
+            Err(_) => come.push(Arc::clone(site)),
         }
         let said = &small.words[&site.name];
         if words.get(&site.name) != Some(said) {
             Arc::make_mut(&mut words).insert(site.name.clone(), said.clone());
         }
     }
+    if !(come.is_empty() && gone.is_empty()) {
+        hosts_stay = false;
+        gone.iter().for_each(|name| {
+            Arc::make_mut(&mut words).remove(name);
+        });
+        let stay = sites.iter().filter(|site| !gone.contains(&site.name));
+        let mut all: Vec<_> = stay.cloned().chain(come).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        sites = all.into_iter().collect();
+    }
     // What changes it lies outside of the sites, and has the whole loaded.
     let default_site = table.default_site.clone();
-    let default = default_site
-        .as_ref()
-        .and_then(|name| find(&sites, name).ok());
+    let default = default_site.as_ref().and_then(|name| {
+        let found = sites.binary_search_by(|site| site.name.cmp(name));
+        found.ok()
+    });
     Table {
         listen: table.listen.clone(),
         state: table.state.clone(),

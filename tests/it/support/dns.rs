@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use pointsman::site::{DrainThen, During, Epoch, Position, Positions, SideName, SiteName, Tunnels};
 use pointsman::table::{
-    Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
+    Chunks, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
     Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
@@ -43,7 +43,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
             addresses: Vec::new(),
             zones: zones.collect(),
         },
-        sites: Vec::new(),
+        sites: Chunks::default(),
         words: Arc::default(),
         matcher: Matcher::default().into(),
         groups: Arc::default(),
@@ -56,7 +56,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
 pub(crate) fn ispot(file: Option<&str>) -> Table {
     let mut table = zones_only(&[("ispot.example", file)]);
     table.dns.addresses = vec![address(PROXY)];
-    table.sites = vec![Arc::new(Site {
+    table.sites = Chunks::from_iter([Arc::new(Site {
         name: SiteName::new("ispot"),
         hosts: vec!["www.ispot.example".into(), "ispot.example".into()],
         tls: None,
@@ -95,7 +95,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             response: Duration::from_secs(1),
             tunnel: Duration::from_secs(60),
         },
-    })];
+    })]);
     table.matcher = Matcher::new(&table.sites).into();
     table
 }

@@ -12,8 +12,8 @@ use pointsman::site::{
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight, Redirect, Side,
-    Site, Table, Timeouts, Words,
+    Chunks, Dns, FlipPolicy, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight,
+    Redirect, Side, Site, Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
 use pointsman::zone::Zones;
@@ -83,7 +83,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             tunnel: Duration::from_secs(60),
         },
     };
-    let sites = vec![Arc::new(site)];
+    let sites = Chunks::from_iter([Arc::new(site)]);
     Table {
         listen: Listen::default(),
         state: PathBuf::new(),
