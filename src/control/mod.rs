@@ -35,6 +35,7 @@ mod invite_key;
 mod ledger;
 mod misfit;
 mod preflight;
+mod read;
 mod recover;
 mod reload;
 mod repeats;
@@ -57,7 +58,7 @@ pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
 pub use handle::{CancelError, FlipError, Handle};
 pub use invite::{Invitation, InviteError, InviteRequest};
-pub use reload::Disk;
+pub use read::Disk;
 pub use request::{Expected, FlipRequest, RequestKey, What};
 pub use start::{Control, StartError, Stopped};
 pub use status::{

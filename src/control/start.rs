@@ -20,7 +20,7 @@ use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::handle::Handle;
 use super::ledger::{Ground, Ledger};
-use super::reload::Disk;
+use super::read::Disk;
 use super::repeats::Repeats;
 use super::status::Status;
 use super::version::Versions;

@@ -45,7 +45,7 @@ pub use chunks::Chunks;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
-pub use increment::Loader;
+pub use increment::{Change, Loader, Source, Text};
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
@@ -53,6 +53,8 @@ pub use model::{
     OriginAddr, OriginTls, PathRule, Preflight, ReadFile, Redirect, Side, Site, Table, Timeouts,
     Words, ZoneTable,
 };
+
+use std::sync::Arc;
 
 use crate::site::SiteName;
 
@@ -67,7 +69,8 @@ impl Table {
         text: &str,
         files: &dyn ReadFile,
     ) -> Result<Self, Vec<Diagnostic>> {
-        increment::load(path, text, files, increment::PART).map(|(table, _)| table)
+        let last = increment::load(path, text, files, increment::PART)?;
+        Ok(Arc::unwrap_or_clone(last.table))
     }
 
     /// Lists every key that a table may have, as `docs/routes.md` explains them.
@@ -81,7 +84,7 @@ impl Table {
     }
 
     /// Looks up a site by name.
-    pub fn site(&self, name: &str) -> Option<&std::sync::Arc<Site>> {
+    pub fn site(&self, name: &str) -> Option<&Arc<Site>> {
         let at = self
             .sites
             .binary_search_by(|site| site.name.as_str().cmp(name));

@@ -13,12 +13,13 @@ use super::super::matcher::Matcher;
 use super::super::model::{ReadFile, Site, Table};
 use super::cut::Cut;
 use super::edit::Small;
+use super::text::Text;
 use super::{Plain, claimed_by};
 
 /// Loads a text that is plainly cut, so many blocks at a time; `None` when there is a mistake.
 pub(super) fn load(
     path: &Path,
-    text: &str,
+    text: &Text,
     cut: Cut,
     part: usize,
     files: &dyn ReadFile,
