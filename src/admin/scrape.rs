@@ -250,7 +250,7 @@ impl Gauges {
     }
 
     fn read_gates(&self, snapshot: &Snapshot) {
-        for view in snapshot.sites() {
+        for view in snapshot.sites().iter() {
             let name = view.site.name.as_str();
             let gates = view.lane.as_ref().map(|lane| &lane.gates);
             let in_flight = gates.map_or(0, |gates| gates.in_flight());

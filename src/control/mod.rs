@@ -41,6 +41,7 @@ mod ledger;
 mod misfit;
 mod past;
 mod plan;
+mod read;
 mod recover;
 mod reload;
 mod repeats;
@@ -68,7 +69,7 @@ pub use hooks::{HookEnded, HookStatus, missing_programs};
 pub use invite::{Invitation, InviteError, InviteRequest};
 pub use past::{HistoryError, PastFlip, PastMove};
 pub use plan::{PlannedFlip, PlannedStep};
-pub use reload::Disk;
+pub use read::Disk;
 pub use request::{Expected, FlipRequest, Forced, RequestKey, What};
 pub use start::{Control, StartError, Stopped};
 pub use status::{

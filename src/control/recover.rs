@@ -47,7 +47,7 @@ pub(super) fn mark_running(lock: &StateLock, board: &Switchboard, ledger: &mut L
     if over {
         return;
     }
-    for view in snapshot.sites() {
+    for view in snapshot.sites().iter() {
         let Some(lane) = &view.lane else {
             continue;
         };

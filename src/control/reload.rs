@@ -4,8 +4,8 @@
 //! that flip has ended; every flip's end looks at the file again.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,51 +13,14 @@ use std::time::Instant;
 
 use crate::site::SiteName;
 use crate::switchboard::{Cut, Snapshot};
-use crate::table::{self, Diagnostic, Diff, Loader, ReadFile, Table};
+use crate::table::{self, Change, Diagnostic, Diff, Loader, Table};
 use crate::zone;
 
 use super::actor::Actor;
 use super::background;
 use super::ledger::Ground;
 use super::misfit::{self, NotTaken};
-
-/// The largest file that is read: a table of 100,000 sites has some 30 MB.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
-/// Bytes that are read at a time: the kernel copies what one call asks for without letting anybody
-/// else have the core, which is milliseconds for a large file.
-const PIECE_BYTES: u64 = 64 * 1024;
-
-/// Reads files from the disk, for [`Table::load`].
-#[derive(Clone, Copy, Debug)]
-pub struct Disk;
-
-impl ReadFile for Disk {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        read(path, String::new()).map(|(text, _)| text)
-    }
-}
-
-/// Reads a regular file, into the memory of a text that is not needed any more, and what the system says of that file.
-pub(super) fn read(path: &Path, spare: String) -> io::Result<(String, Metadata)> {
-    // Looked at before it is opened: to open a pipe waits for somebody who writes into it.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("this is not a regular file"));
-    }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mut bytes = spare.into_bytes();
-    bytes.clear();
-    while (&file).take(PIECE_BYTES).read_to_end(&mut bytes)? > 0 {
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            let why = format!("it has more than the {FILE_BYTES_MAX} bytes that are read");
-            return Err(io::Error::other(why));
-        }
-    }
-    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
-    let text = String::from_utf8(bytes).map_err(not_text)?;
-    Ok((text, metadata))
-}
+use super::read::{Disk, Opened};
 
 impl Actor {
     /// Reads the file again; what is wrong with it changes nothing but the status.
@@ -123,7 +86,11 @@ impl Actor {
             misfits.extend(misfit::with_the_journal(table, sites, &self.ledger.sites));
         }
         if !misfits.is_empty() {
-            found.extend(table::place(&self.file, self.loader.text(), misfits));
+            found.extend(table::place(
+                &self.file,
+                &self.loader.text().to_string(),
+                misfits,
+            ));
         }
         if !found.is_empty() {
             found.sort_by_key(|one| (one.line, one.column));
@@ -231,10 +198,11 @@ fn follow(
     served: &Table,
 ) -> Result<(Arc<Table>, Diff, Metadata), NotTaken> {
     let failed = |error| NotTaken::Failed(format!("{}: {error}", file.display()));
-    let (text, metadata) = read(file, loader.spare()).map_err(failed)?;
-    let table = loader.load(text, &Disk).map_err(NotTaken::Mistakes)?;
+    let opened = Opened::new(file).map_err(failed)?;
+    let change = Change::between(loader.text(), &opened).map_err(failed)?;
+    let table = loader.follow(change, &Disk).map_err(NotTaken::Mistakes)?;
     let diff = Diff::between(served, &table, file, loader.text());
-    Ok((table, diff, metadata))
+    Ok((table, diff, opened.metadata))
 }
 
 #[expect(

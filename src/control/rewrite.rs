@@ -13,8 +13,8 @@ use crate::site::{SideName, SiteName};
 use crate::table::{EditError, Loader};
 
 use super::actor::Actor;
-use super::reload::Disk;
-use super::{failpoint, reload};
+use super::failpoint;
+use super::read::{self, Disk};
 
 /// How often the rewrite begins anew because somebody writes the file at the same time.
 const TRIES: u32 = 5;
@@ -136,7 +136,7 @@ pub(super) fn try_out(
     to: &SideName,
 ) -> Result<(), RewriteError> {
     let target = real(path)?;
-    let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
+    let text = read::read(&target).map_err(io_at(&target))?;
     let tried = loader.splice_active(&text, site, to);
     tried.map_err(|source| RewriteError::Edit {
         path: target.clone(),
@@ -164,7 +164,7 @@ fn active(
 ) -> Result<Rewritten, RewriteError> {
     for _ in 0..TRIES {
         let target = real(path)?;
-        let (text, _) = reload::read(&target, String::new()).map_err(io_at(&target))?;
+        let text = read::read(&target).map_err(io_at(&target))?;
         match loader.splice_active(&text, site, from) {
             Ok(same) if same == text => {}
             Ok(_) | Err(EditError::NoWord(_)) => return Ok(Rewritten::NotMine),
@@ -193,7 +193,7 @@ fn replace(target: &Path, old: &str, new: &str) -> Result<bool, RewriteError> {
     let beside = beside(target);
     let replaced = write_beside(target, &beside, new).and_then(|()| {
         // The sync before this takes its time, and an edit made meanwhile is not to be lost.
-        let (now, _) = reload::read(target, String::new()).map_err(io_at(target))?;
+        let now = read::read(target).map_err(io_at(target))?;
         if now != old {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::journal::Place;
 use crate::site::{SideName, SiteName};
 use crate::switchboard::{Part, SiteView, Snapshot};
-use crate::table::Table;
+use crate::table::{Chunks, Table};
 
 use super::actor::Actor;
 use super::running::Running;
@@ -19,25 +19,26 @@ pub(super) struct Shown {
     snapshot: Arc<Snapshot>,
     special: BTreeSet<SiteName>,
     is_in_doubt: bool,
-    sites: Arc<Vec<Arc<SiteStatus>>>,
+    sites: Chunks<Arc<SiteStatus>>,
 }
 
 impl Shown {
     /// Finds the places of the sites that the table or the snapshot changed; `None` when sites
     /// have come or gone.
     fn differing(&self, table: &Arc<Table>, snapshot: &Arc<Snapshot>) -> Option<Vec<usize>> {
+        let (old, new) = (self.snapshot.sites(), snapshot.sites());
+        if old.len() != new.len() {
+            return None;
+        }
         let mut found = Vec::new();
-        if !Arc::ptr_eq(&self.snapshot, snapshot) {
-            let (old, new) = (self.snapshot.sites(), snapshot.sites());
-            for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                let is_same_site = Arc::ptr_eq(&old.site, &new.site);
-                if !is_same_site && old.site.name != new.site.name {
-                    return None;
-                }
-                let lane = |view: &SiteView| view.lane.as_ref().map(Arc::as_ptr);
-                let same = is_same_site && lane(old) == lane(new);
-                found.extend((!same).then_some(at));
+        for ((at, old), (_, new)) in old.unshared(new).zip(new.unshared(old)) {
+            let is_same_site = Arc::ptr_eq(&old.site, &new.site);
+            if !is_same_site && old.site.name != new.site.name {
+                return None;
             }
+            let lane = |view: &SiteView| view.lane.as_ref().map(Arc::as_ptr);
+            let same = is_same_site && lane(old) == lane(new);
+            found.extend((!same).then_some(at));
         }
         if !Arc::ptr_eq(&self.table.words, &table.words) {
             let both = self.table.words.iter().zip(table.words.iter());
@@ -45,7 +46,7 @@ impl Shown {
                 found.extend((old != new).then_some(at));
             }
         }
-        (self.snapshot.sites().len() == snapshot.sites().len()).then_some(found)
+        Some(found)
     }
 }
 
@@ -94,7 +95,7 @@ impl Actor {
     }
 
     /// Shows every site; what is shown of one that nothing has happened to is shared with before.
-    fn site_statuses(&mut self) -> Arc<Vec<Arc<SiteStatus>>> {
+    fn site_statuses(&mut self) -> Chunks<Arc<SiteStatus>> {
         let snapshot = self.board.current();
         let special = self.special();
         let is_in_doubt = self.ledger.journal.is_err();
@@ -104,7 +105,7 @@ impl Actor {
             .filter(|shown| shown.is_in_doubt == is_in_doubt);
         let sites = match before {
             Some(shown) => {
-                let mut sites = Arc::clone(&shown.sites);
+                let mut sites = shown.sites.clone();
                 let mut stale = shown.differing(&self.table, &snapshot);
                 if stale.is_none() || sites.len() != self.table.sites.len() {
                     sites = self.all_statuses(&snapshot);
@@ -112,11 +113,11 @@ impl Actor {
                 }
                 let again = stale.into_iter().flatten().collect::<BTreeSet<_>>();
                 let named = special.union(&shown.special);
-                let named = named.filter_map(|name| self.place_of(name));
+                let named = named.filter_map(|name| self.table.place_of(name));
                 for at in again.into_iter().chain(named) {
                     let status = Arc::new(self.site_status(&snapshot, &self.table.sites[at].name));
                     if *sites[at] != *status {
-                        Arc::make_mut(&mut sites)[at] = status;
+                        sites[at] = status;
                     }
                 }
                 sites
@@ -128,15 +129,15 @@ impl Actor {
             snapshot,
             special,
             is_in_doubt,
-            sites: Arc::clone(&sites),
+            sites: sites.clone(),
         });
         sites
     }
 
-    fn all_statuses(&self, snapshot: &Snapshot) -> Arc<Vec<Arc<SiteStatus>>> {
+    fn all_statuses(&self, snapshot: &Snapshot) -> Chunks<Arc<SiteStatus>> {
         let sites = self.table.sites.iter();
         let each = sites.map(|site| Arc::new(self.site_status(snapshot, &site.name)));
-        Arc::new(each.collect())
+        each.collect()
     }
 
     /// Lists the sites of which there is more to show than table and snapshot say.
@@ -150,11 +151,6 @@ impl Actor {
         let named = moving.chain(told).chain(self.rewritten.keys()).chain(due);
         let named = named.chain(said);
         named.cloned().collect()
-    }
-
-    fn place_of(&self, name: &SiteName) -> Option<usize> {
-        let sites = &self.table.sites;
-        sites.binary_search_by(|site| site.name.cmp(name)).ok()
     }
 
     fn site_status(&self, snapshot: &Snapshot, name: &SiteName) -> SiteStatus {

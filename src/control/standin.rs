@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::site::{Access, During, Epoch, FlipId, Generation, Move, Positions};
 use crate::switchboard::{Snapshot, Switchboard};
-use crate::table::Table;
+use crate::table::{Chunks, Table};
 use crate::zone::Zones;
 
 use super::handle::Command;
@@ -43,8 +43,7 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 emergency: None,
             })
             .map(Arc::new)
-            .collect::<Vec<_>>()
-            .into(),
+            .collect(),
         groups: Arc::clone(&table.groups),
         flips: Vec::new(),
         zones: table
@@ -121,11 +120,8 @@ pub(crate) fn handle(status: Status) -> Handle {
 }
 
 /// Goes through the sites of a status, to change them.
-pub(crate) fn sites(
-    sites: &mut Arc<Vec<Arc<SiteStatus>>>,
-) -> impl Iterator<Item = &mut SiteStatus> {
-    let sites = Arc::make_mut(sites).iter_mut();
-    sites.map(Arc::make_mut)
+pub(crate) fn sites(sites: &mut Chunks<Arc<SiteStatus>>) -> impl Iterator<Item = &mut SiteStatus> {
+    sites.iter_mut().map(Arc::make_mut)
 }
 
 fn begin(

@@ -24,7 +24,7 @@ use super::evidence::ClosedLanes;
 use super::handle::{Command, Handle};
 use super::hooks;
 use super::ledger::{Ground, Ledger};
-use super::reload::Disk;
+use super::read::Disk;
 use super::repeats::Repeats;
 use super::status::Status;
 use super::version::Versions;

@@ -10,6 +10,7 @@ use crate::site::{
     Access, During, Epoch, FlipId, Generation, GroupName, Move, Outcome, SideName, SiteName,
     Skipped, Who,
 };
+use crate::table::Chunks;
 
 use super::hooks::{HookEnded, HookStatus};
 
@@ -27,7 +28,7 @@ pub struct Status {
     pub file_problem: Option<String>,
     /// The sites in the order of their names; shared with the status before, where they are as
     /// they were.
-    pub sites: Arc<Vec<Arc<SiteStatus>>>,
+    pub sites: Chunks<Arc<SiteStatus>>,
     /// The sites that are flipped together.
     pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Flips, the newest first: all that run, and the last that ended.
@@ -47,7 +48,7 @@ impl Status {
             generation: Generation(0),
             file: String::new(),
             file_problem: None,
-            sites: Arc::default(),
+            sites: Chunks::default(),
             groups: Arc::default(),
             flips: Vec::new(),
             zones: Vec::new(),

@@ -1,10 +1,9 @@
 //! A snapshot: one table, where its sites are, and the zones compiled from both.
 
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::site::{Access, Epoch, Generation, Position, Positions, SiteName};
-use crate::table::{PathRule, Site, Table};
+use crate::table::{Chunks, PathRule, Site, Table};
 use crate::zone::Zones;
 
 use super::lane::{Gates, Lane};
@@ -19,11 +18,11 @@ pub struct Snapshot {
     /// The compiled zones.
     pub zones: Arc<Zones>,
     /// In the order of `table.sites`.
-    sites: Vec<SiteView>,
+    sites: Chunks<SiteView>,
 }
 
 /// One site as a worker sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SiteView {
     /// What the table says of it.
     pub site: Arc<Site>,
@@ -61,8 +60,8 @@ impl Snapshot {
     /// another epoch gets new ones. A site without a position, or whose active side the table does
     /// not have, is in doubt.
     ///
-    /// Of a great many sites an edit touches a few: the lists, all in the order of names, are
-    /// walked along together, and what is the same is shared.
+    /// Of a great many sites an edit touches a few: what the tables share of their lists, the
+    /// snapshots share of theirs.
     pub fn follow(
         before: Option<&Self>,
         generation: Generation,
@@ -70,23 +69,25 @@ impl Snapshot {
         positions: &Positions,
         zones: Arc<Zones>,
     ) -> Self {
-        let mut old = before
-            .map_or(&[][..], |before| &before.sites)
-            .iter()
-            .peekable();
-        let mut words = table.words.iter().peekable();
-        let mut positions = positions.0.iter().peekable();
-        let mut sites = Vec::with_capacity(table.sites.len());
-        for site in &table.sites {
-            let old = named(&mut old, &site.name, |view| &view.site.name);
-            let words = named(&mut words, &site.name, |(name, _)| name);
-            let at = named(&mut positions, &site.name, |(name, _)| name);
-            let access = words.map_or(Access::Open, |(_, words)| words.access);
-            sites.push(SiteView {
+        let mut next = 0;
+        let mut view = |at: usize, site: &Arc<Site>| {
+            let old = before.and_then(|before| {
+                let found = before.place_of(&site.name, [next, at])?;
+                next = found + 1;
+                Some(&before.sites[found])
+            });
+            SiteView {
                 site: Arc::clone(site),
                 parts: parts(site, old),
-                lane: lane(site, access, at.map(|(_, at)| at), old),
-            });
+                lane: lane(site, &table, positions.of(&site.name), old),
+            }
+        };
+        let old = before.map(|before| (&before.table.sites, &before.sites));
+        let mut sites = table.sites.derive(old, &mut view);
+        // Where nothing was shared, all positions have been looked at.
+        let named = before.into_iter().flat_map(|_| positions.0.keys());
+        for at in named.filter_map(|name| table.place_of(name)) {
+            sites[at] = view(at, &table.sites[at]);
         }
         Self {
             generation,
@@ -118,41 +119,30 @@ impl Snapshot {
 
     /// Looks up a site by name.
     pub fn site(&self, name: &SiteName) -> Option<&SiteView> {
-        let at = self
-            .sites
-            .binary_search_by(|view| view.site.name.cmp(name))
-            .ok()?;
+        let at = self.table.place_of(name)?;
         Some(&self.sites[at])
     }
 
     /// Shows every site, in the order of their names.
-    pub fn sites(&self) -> &[SiteView] {
+    pub fn sites(&self) -> &Chunks<SiteView> {
         &self.sites
     }
-}
 
-/// Walks a list in the order of names on to a name, and takes what is there.
-fn named<I: Iterator>(
-    list: &mut Peekable<I>,
-    name: &SiteName,
-    name_of: impl Fn(&I::Item) -> &SiteName,
-) -> Option<I::Item> {
-    // Equal is what it nearly always is; and equal names are mostly the very same one, which is
-    // seen without a look at their letters.
-    let is_here = |one: &I::Item| {
-        let other = name_of(one);
-        std::ptr::eq(other.as_str(), name.as_str()) || other == name
-    };
-    list.next_if(is_here).or_else(|| {
-        while list.next_if(|one| name_of(one) < name).is_some() {}
-        list.next_if(is_here)
-    })
+    /// Finds the place of a site, at the likely ones first.
+    fn place_of(&self, name: &SiteName, likely: [usize; 2]) -> Option<usize> {
+        // Equal names are mostly the very same one, and an `Arc` looks at that first.
+        let is_it = |view: &SiteView| view.site.name == *name;
+        let found = likely
+            .iter()
+            .find(|&&at| self.sites.get(at).is_some_and(is_it));
+        found.copied().or_else(|| self.table.place_of(name))
+    }
 }
 
 /// Finds or makes the lane of a site. Whoever publishes another access tells the gates of it.
 fn lane(
     site: &Arc<Site>,
-    access: Access,
+    table: &Table,
     at: Option<&Position>,
     before: Option<&SiteView>,
 ) -> Option<Arc<Lane>> {
@@ -173,7 +163,10 @@ fn lane(
         side: side.name.clone(),
         epoch,
         origins: side.web.clone(),
-        gates: kept.map_or_else(|| new_gates(access, old), |lane| Arc::clone(&lane.gates)),
+        gates: kept.map_or_else(
+            || new_gates(site, table, old),
+            |lane| Arc::clone(&lane.gates),
+        ),
     }))
 }
 
@@ -206,9 +199,10 @@ fn parts(site: &Arc<Site>, before: Option<&SiteView>) -> Option<Arc<Vec<Part>>> 
 }
 
 /// Makes the gates of an epoch; of a site that was not served before, with the access of its word.
-fn new_gates(access: Access, old: Option<&Arc<Lane>>) -> Arc<Gates> {
-    old.map_or_else(
-        || Gates::with_access(access),
-        |lane| Arc::new(lane.gates.next()),
-    )
+fn new_gates(site: &Site, table: &Table, old: Option<&Arc<Lane>>) -> Arc<Gates> {
+    if let Some(lane) = old {
+        return Arc::new(lane.gates.next());
+    }
+    let words = table.words.get(&site.name);
+    Gates::with_access(words.map_or(Access::Open, |words| words.access))
 }

@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::site::SiteName;
 
+use super::chunks::Chunks;
 use super::diagnostic::{Diagnostic, Report};
 use super::model::{Site, Table, Words};
 use super::tree::{self, Entry, Place, Value};
@@ -33,7 +35,7 @@ impl Diff {
     /// Compares two tables; `path` and `text` are those of the new one, for the places.
     ///
     /// What both share, as [`super::Loader`] has them do, is not looked into.
-    pub fn between(old: &Table, new: &Table, path: &Path, text: &str) -> Self {
+    pub fn between(old: &Table, new: &Table, path: &Path, text: impl Display) -> Self {
         let mut diff = Self {
             words: BTreeMap::new(),
             added: Vec::new(),
@@ -43,7 +45,7 @@ impl Diff {
                 || old.certs != new.certs
                 || old.default_site != new.default_site
                 || old.groups != new.groups,
-            restart: restart(old, new, path, text),
+            restart: restart(old, new, path, &text),
         };
         if !Arc::ptr_eq(&old.words, &new.words) {
             diff.words(&old.words, &new.words);
@@ -77,9 +79,11 @@ impl Diff {
         }
     }
 
-    /// Walks along both lists, which are in the order of names.
-    fn sites(&mut self, old: &[Arc<Site>], new: &[Arc<Site>]) {
-        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    /// Walks along both lists, which are in the order of names, but for what they share.
+    fn sites(&mut self, old: &Chunks<Arc<Site>>, new: &Chunks<Arc<Site>>) {
+        let (before, after) = (old.unshared(new), new.unshared(old));
+        let mut old = before.map(|(_, site)| site).peekable();
+        let mut new = after.map(|(_, site)| site).peekable();
         while let (Some(before), Some(after)) = (old.peek(), new.peek()) {
             // First, as it spares the look at the names.
             let order = if Arc::ptr_eq(before, after) {
@@ -105,7 +109,7 @@ impl Diff {
 }
 
 /// Listeners and the journal belong to the process: a reload that moved them could fail halfway.
-fn restart(old: &Table, new: &Table, path: &Path, text: &str) -> Vec<Diagnostic> {
+fn restart(old: &Table, new: &Table, path: &Path, text: &dyn Display) -> Vec<Diagnostic> {
     let changed = [
         ("listen.http", old.listen.http != new.listen.http),
         ("listen.https", old.listen.https != new.listen.https),
@@ -120,7 +124,7 @@ fn restart(old: &Table, new: &Table, path: &Path, text: &str) -> Vec<Diagnostic>
     let remedy = "restart the daemon, or write what was there before";
     let keys = changed.iter().filter(|(_, changed)| *changed);
     let found = keys.map(|(key, _)| Misfit::new(*key, message, remedy));
-    place(path, text, found.collect())
+    place(path, &text.to_string(), found.collect())
 }
 
 /// What a sound table says that cannot be as things stand; [`place`] finds where it says so.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::chunks::Chunks;
 use super::model::Site;
 
 /// The longest name that DNS has, in characters (RFC 1035 §2.3.4).
@@ -22,7 +23,7 @@ pub struct Matcher {
 
 impl Matcher {
     /// Indexes every host of the sites by the position of its site.
-    pub fn new(sites: &[Arc<Site>]) -> Self {
+    pub fn new(sites: &Chunks<Arc<Site>>) -> Self {
         let mut matcher = Self {
             exact: HashMap::with_capacity(sites.len()),
             ..Self::default()

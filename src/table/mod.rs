@@ -28,6 +28,7 @@
 //! (the example, size, random texts, the edit of one word) and the tests beside the code.
 
 mod check;
+mod chunks;
 mod diagnostic;
 mod diff;
 mod edit;
@@ -43,11 +44,12 @@ mod schema;
 mod tree;
 
 pub use check::{Ask, Check, DnsAsk, HttpAsk, Pattern, Peer, Preflight, Wanted};
+pub use chunks::Chunks;
 pub use diagnostic::Diagnostic;
 pub use diff::{Diff, Misfit, place};
 pub use edit::{EditError, active_word, splice_active};
 pub use hooks::{Hook, HookCommand, Hooks};
-pub use increment::Loader;
+pub use increment::{Change, Loader, Source, Text};
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
@@ -55,6 +57,10 @@ pub use model::{
     OriginAddr, OriginTls, PathRule, ReadFile, Redirect, Side, Site, Table, Timeouts, Words,
     ZoneTable,
 };
+
+use std::sync::Arc;
+
+use crate::site::SiteName;
 
 impl Table {
     /// Loads a table from its text; `path` is shown in mistakes, and relative paths begin in its
@@ -67,7 +73,8 @@ impl Table {
         text: &str,
         files: &dyn ReadFile,
     ) -> Result<Self, Vec<Diagnostic>> {
-        increment::load(path, text, files, increment::PART).map(|(table, _)| table)
+        let last = increment::load(path, text, files, increment::PART)?;
+        Ok(Arc::unwrap_or_clone(last.table))
     }
 
     /// Lists every key that a table may have, as `docs/routes.md` explains them.
@@ -81,11 +88,16 @@ impl Table {
     }
 
     /// Looks up a site by name.
-    pub fn site(&self, name: &str) -> Option<&std::sync::Arc<Site>> {
+    pub fn site(&self, name: &str) -> Option<&Arc<Site>> {
         let at = self
             .sites
             .binary_search_by(|site| site.name.as_str().cmp(name));
         at.ok().map(|at| &self.sites[at])
+    }
+
+    /// Finds the place of a site in `sites`.
+    pub fn place_of(&self, name: &SiteName) -> Option<usize> {
+        self.sites.binary_search_by(|site| site.name.cmp(name)).ok()
     }
 
     /// Finds the site of a host name; the index counts in `sites`. Without a host of that name it

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Tunnels};
 
 use super::check::{Check, Preflight};
+use super::chunks::Chunks;
 use super::diagnostic::Diagnostic;
 use super::hooks::Hooks;
 use super::matcher::Matcher;
@@ -26,7 +27,7 @@ pub struct Table {
     /// What is said by DNS.
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
-    pub sites: Vec<Arc<Site>>,
+    pub sites: Chunks<Arc<Site>>,
     /// The sites that are flipped together, in the order of the file; no group is empty.
     pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Who answers for hosts that no site has.

@@ -104,7 +104,7 @@ pub fn contents_of(
         drafts,
         mistakes,
     };
-    for site in &table.sites {
+    for site in table.sites.iter() {
         // Those of other zones are passed over, which are most when one zone is gathered.
         if zones_of(table, site)
             .iter()

@@ -284,7 +284,7 @@ fn what_an_edit_does_not_touch_is_shared() {
     let after = loader.load(edited.clone(), &files).unwrap();
 
     let shared = |one: &Arc<Table>, other: &Arc<Table>| -> Vec<bool> {
-        let pairs = one.sites.iter().zip(&other.sites);
+        let pairs = one.sites.iter().zip(other.sites.iter());
         pairs.map(|(one, other)| Arc::ptr_eq(one, other)).collect()
     };
     assert_eq!(shared(&before, &after), [true, true, false, true]);

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use pointsman::site::Positions;
-use pointsman::table::Table;
+use pointsman::table::{Chunks, Table};
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents, flip_names};
 use proptest::prelude::*;
 
@@ -279,10 +279,10 @@ fn the_innermost_zone_answers_and_its_ds_is_in_the_outer() {
 #[test]
 fn each_name_that_is_to_show_the_epoch_shows_it_also_in_nested_zones() {
     let mut table = zones_only(&[("ispot.example", None), ("sub.ispot.example", None)]);
-    let mut site = ispot(None).sites.remove(0).as_ref().clone();
+    let mut site = ispot(None).sites[0].as_ref().clone();
     site.hosts = vec!["www.sub.ispot.example".into()];
     let names = flip_names(&table, &site);
-    table.sites = vec![Arc::new(site)];
+    table.sites = Chunks::from_iter([Arc::new(site)]);
     let zones = compile(&table, &at(Some("live"), 7));
     let shown_by = |name: &str| brief(&ask(&zones, name, RecordType::TXT)).2.join(" ");
     // The host lies in the inner zone, the following name in the outer.

@@ -72,7 +72,7 @@ fn issue(table: &Table) -> anyhow::Result<()> {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     valid(&mut params)?;
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    for site in &table.sites {
+    for site in table.sites.iter() {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(site.hosts.clone())?;
         params

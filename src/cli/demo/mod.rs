@@ -116,7 +116,7 @@ fn write_things(
         )?;
     }
     writeln!(text, "  socket {}", addresses.socket.display())?;
-    if let Some(site) = table.sites.first() {
+    if let Some(site) = table.sites.get(0) {
         writeln!(text, "\nThings to try, in another terminal:")?;
         for (number, command) in (1..).zip(commands(file, table, site, addresses)) {
             writeln!(text, "  {number}. {command}")?;

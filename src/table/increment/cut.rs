@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::text::{Change, Text};
+
 /// A text as it was cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
@@ -50,42 +52,47 @@ impl Cut {
             blocks: Vec::new(),
             end: first,
         };
-        cut.append(text, first..text.len(), line)?;
+        cut.append(&text[first..], line)?;
         let is_plain = indent > 0 && !cut.blocks.is_empty() && !text[..first].contains('\r');
         is_plain.then_some(cut)
     }
 
-    /// Cuts a text that differs from the one of this cut by an edit; `None` when it is not plain,
-    /// or the edit reaches out of the sites.
-    pub(super) fn follow(&self, old: &str, new: &str) -> Option<(Self, Kept)> {
-        let (same_before, same_after) = same(old, new);
-        if same_before == old.len() && old.len() == new.len() {
+    /// Cuts the text that a change makes of the one of this cut; `None` when it is not plain, or
+    /// the change reaches out of the sites.
+    pub(super) fn follow(&self, old: &Text, change: &Change) -> Option<(Self, Text, Kept)> {
+        if change.is_none(old) {
             let all = self.blocks.len();
             let kept = Kept {
                 front: all,
                 back: all,
             };
-            return Some((self.clone(), kept));
+            return Some((self.clone(), old.clone(), kept));
         }
-        let changed_to = old.len() - same_after;
+        let changed_to = old.len() - change.after;
         // The block in which the texts part is cut again; the blanks before its name are the same.
-        let begun = self.blocks.partition_point(|block| block.at < same_before);
+        let begun = self
+            .blocks
+            .partition_point(|block| block.at < change.before);
         let front = begun.checked_sub(1)?;
         // The end of the line before a block that is kept must be the same too.
         let back = self.blocks.partition_point(|block| block.at <= changed_to);
         let tail = old.len() - self.end;
-        if tail > 0 && self.end <= changed_to || !new.ends_with('\n') {
+        if tail > 0 && self.end <= changed_to {
+            return None;
+        }
+        let end = self.blocks.get(back).map_or(self.end, |block| block.at);
+        let from = self.blocks[front];
+        let new = old.changed(change, from.at..end);
+        if !new.ends_its_line() {
             return None;
         }
         let shifted = |at: usize| at + new.len() - old.len();
-        let end = self.blocks.get(back).map_or(self.end, |block| block.at);
-        let from = self.blocks[front];
         let mut cut = Self {
             indent: self.indent,
             blocks: self.blocks[..front].to_vec(),
             end: from.at,
         };
-        let line = cut.append(new, from.at..shifted(end), from.line)?;
+        let line = cut.append(new.within(from.at..shifted(end)), from.line)?;
         if cut.end != shifted(end) || cut.blocks.get(front) != Some(&from) {
             return None;
         }
@@ -95,14 +102,14 @@ impl Cut {
         };
         cut.blocks.extend(self.blocks[back..].iter().map(moved));
         cut.end = new.len() - tail;
-        Some((cut, Kept { front, back }))
+        Some((cut, new, Kept { front, back }))
     }
 
-    /// Cuts a part of a text, up to its end or to the first line at the margin, and gives the
-    /// number of the line there.
-    fn append(&mut self, text: &str, part: Range<usize>, mut line: usize) -> Option<usize> {
-        let mut at = part.start;
-        for row in text[part].split_inclusive('\n') {
+    /// Cuts what follows, up to its end or to the first line at the margin, and gives the number of
+    /// the line there.
+    fn append(&mut self, text: &str, mut line: usize) -> Option<usize> {
+        let mut at = self.end;
+        for row in text.split_inclusive('\n') {
             match indent_of(row) {
                 Some(0) => break,
                 Some(indent) if indent < self.indent => return None,
@@ -123,16 +130,43 @@ impl Cut {
         Some(line)
     }
 
+    /// Holds the text that was cut, in parts of so many blocks.
+    pub(super) fn held(&self, text: &str, part: usize) -> Text {
+        Text::of(
+            text,
+            self.blocks
+                .iter()
+                .step_by(part)
+                .skip(1)
+                .map(|block| block.at),
+        )
+    }
+
+    /// Shows what is before the first block.
+    pub(super) fn head<'t>(&self, text: &'t Text) -> &'t str {
+        text.within(0..self.blocks.first().map_or(0, |block| block.at))
+    }
+
     /// Shows the text of a block.
-    pub(super) fn text<'t>(&self, text: &'t str, block: usize) -> &'t str {
+    pub(super) fn text<'t>(&self, text: &'t Text, block: usize) -> &'t str {
+        text.within(self.place_of(block))
+    }
+
+    /// Tells where a block is.
+    pub(super) fn place_of(&self, block: usize) -> Range<usize> {
         let end = self.blocks.get(block + 1).map_or(self.end, |next| next.at);
-        &text[self.blocks[block].at..end]
+        self.blocks[block].at..end
+    }
+
+    /// Shows what is behind the last block.
+    pub(super) fn tail<'t>(&self, text: &'t Text) -> &'t str {
+        text.within(self.end..text.len())
     }
 
     /// Shows the name of a block's site.
-    pub(super) fn name<'t>(&self, text: &'t str, block: usize) -> &'t str {
-        let head = &text[self.blocks[block].at + self.indent..];
-        name_in(head).unwrap_or_default()
+    pub(super) fn name<'t>(&self, text: &'t Text, block: usize) -> &'t str {
+        let name = self.text(text, block).get(self.indent..).and_then(name_in);
+        name.unwrap_or_default()
     }
 
     /// Finds the block that a line lies in.
@@ -171,33 +205,4 @@ fn name_in(text: &str) -> Option<&str> {
     let (name, rest) = text.split_at(length);
     let rest = rest.strip_prefix(':')?;
     (length > 0 && rest.starts_with([' ', '\n'])).then_some(name)
-}
-
-/// Counts the bytes that two texts share at their beginnings and at their ends.
-fn same(old: &str, new: &str) -> (usize, usize) {
-    /// Compared at once, by the machine's fastest means.
-    const STRIDE: usize = 4096;
-    let (old, new) = (old.as_bytes(), new.as_bytes());
-    let most = old.len().min(new.len());
-    let mut before = 0;
-    while before + STRIDE <= most && old[before..before + STRIDE] == new[before..before + STRIDE] {
-        before += STRIDE;
-    }
-    while before < most && old[before] == new[before] {
-        before += 1;
-    }
-    let most = most - before;
-    let (old, new) = (&old[old.len() - most..], &new[new.len() - most..]);
-    let mut after = 0;
-    while after + STRIDE <= most {
-        let part = most - after - STRIDE..most - after;
-        if old[part.clone()] != new[part] {
-            break;
-        }
-        after += STRIDE;
-    }
-    while after < most && old[most - after - 1] == new[most - after - 1] {
-        after += 1;
-    }
-    (before, after)
 }

@@ -9,10 +9,13 @@ use super::super::diagnostic::{Diagnostic, in_order};
 use super::super::model::{ReadFile, Table};
 use super::super::resolve::{self, Elsewhere};
 use super::cut::{Cut, Kept};
+use super::text::{Change, Text};
 
 /// The difference of two texts, block by block.
 pub(super) struct Edit {
-    /// The new text as it is cut.
+    /// The new text.
+    pub(super) text: Text,
+    /// As it is cut.
     pub(super) cut: Cut,
     /// Sites that the new text has no more.
     pub(super) gone: BTreeSet<SiteName>,
@@ -25,8 +28,8 @@ pub(super) struct Edit {
 
 impl Edit {
     /// Compares two texts; `None` when the new one is not plain, or has a site twice.
-    pub(super) fn between((cut, old): (&Cut, &str), new: &str, table: &Table) -> Option<Self> {
-        let (new_cut, kept) = cut.follow(old, new)?;
+    pub(super) fn of((cut, old): (&Cut, &Text), change: &Change, table: &Table) -> Option<Self> {
+        let (new_cut, new, kept) = cut.follow(old, change)?;
         let mut before: HashMap<&str, usize> = (kept.front..kept.back)
             .map(|block| (cut.name(old, block), block))
             .collect();
@@ -34,9 +37,9 @@ impl Edit {
         let (mut same, mut changed) = (HashMap::new(), BTreeSet::new());
         let end = new_cut.blocks.len() - (cut.blocks.len() - kept.back);
         for block in kept.front..end {
-            let name = new_cut.name(new, block);
+            let name = new_cut.name(&new, block);
             match before.remove(name) {
-                Some(was) if cut.text(old, was) == new_cut.text(new, block) => {
+                Some(was) if cut.text(old, was) == new_cut.text(&new, block) => {
                     same.insert(was, block);
                 }
                 Some(_) => {
@@ -53,26 +56,22 @@ impl Edit {
             }
         }
         Some(Self {
-            cut: new_cut,
             gone: before.into_keys().map(SiteName::new).collect(),
+            text: new,
+            cut: new_cut,
             kept,
             same,
             changed,
         })
     }
 
-    /// Tells whether the two texts are one.
-    pub(super) fn is_none(&self) -> bool {
-        self.kept.front == self.kept.back && self.kept.front == self.cut.blocks.len()
-    }
-
     /// Picks the blocks that have to be read: changed ones and those of `readers`, at least one.
-    pub(super) fn picked(&self, text: &str, readers: &BTreeSet<SiteName>) -> Vec<usize> {
+    pub(super) fn picked(&self, readers: &BTreeSet<SiteName>) -> Vec<usize> {
         let mut picked = self.changed.clone();
         if !readers.is_empty() {
             let readers: HashSet<&str> = readers.iter().map(SiteName::as_str).collect();
             let all = 0..self.cut.blocks.len();
-            picked.extend(all.filter(|block| readers.contains(self.cut.name(text, *block))));
+            picked.extend(all.filter(|block| readers.contains(self.cut.name(&self.text, *block))));
         }
         // A table without a site would be a mistake of its own.
         if picked.is_empty() && !self.cut.blocks.is_empty() {
@@ -84,7 +83,7 @@ impl Edit {
     /// Gives the warnings of the new text; `None` when one of before cannot be placed.
     pub(super) fn warnings(
         &self,
-        (cut, old): (&Cut, &str),
+        (cut, old): (&Cut, &Text),
         table: &Table,
         small: &Small,
     ) -> Option<Vec<Diagnostic>> {
@@ -134,14 +133,14 @@ impl Small {
     /// Loads some blocks of a text, with what is there besides: files, and the sites of the other
     /// blocks. `None` for a mistake, or when they are not these sites.
     pub(super) fn load(
-        text: &str,
+        text: &Text,
         cut: &Cut,
         picked: &[usize],
         path: &Path,
         (files, elsewhere): (&dyn ReadFile, Elsewhere<'_>),
     ) -> Option<Self> {
         let first = cut.blocks.first()?;
-        let mut small = text[..first.at].to_owned();
+        let mut small = cut.head(text).to_owned();
         let (mut line, mut lines) = (first.line, BTreeMap::new());
         for block in picked {
             let block_text = cut.text(text, *block);
@@ -149,7 +148,7 @@ impl Small {
             lines.insert(line, *block);
             line += block_text.matches('\n').count();
         }
-        small.push_str(&text[cut.end..]);
+        small.push_str(cut.tail(text));
         let (table, readers) = resolve::load(path, &small, files, elsewhere).ok()?;
         let has = |block: &usize| table.site(cut.name(text, *block)).is_some();
         let is_so = table.sites.len() == picked.len() && picked.iter().all(has);

@@ -30,6 +30,7 @@
 mod cut;
 mod edit;
 mod parts;
+mod text;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ use super::model::{Dns, ReadFile, Site, Table};
 use super::resolve;
 use cut::Cut;
 use edit::{Edit, Small};
+pub use text::{Change, Source, Text};
 
 /// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
 const BLOCKS_MAX: usize = 1_000;
@@ -57,15 +59,13 @@ pub struct Loader {
     path: PathBuf,
     part: usize,
     last: Option<Last>,
-    /// The text before the last, of which only the memory is wanted.
-    spare: String,
 }
 
 /// The last text that was loaded without a mistake.
 #[derive(Debug)]
-struct Last {
-    text: String,
-    table: Arc<Table>,
+pub(super) struct Last {
+    text: Text,
+    pub(super) table: Arc<Table>,
     /// `None` when it is not plain.
     plain: Option<Plain>,
 }
@@ -92,7 +92,6 @@ impl Loader {
             path: path.into(),
             part: part.max(1),
             last: None,
-            spare: String::new(),
         }
     }
 
@@ -105,22 +104,37 @@ impl Loader {
         text: String,
         files: &dyn ReadFile,
     ) -> Result<Arc<Table>, Vec<Diagnostic>> {
-        if let Some(mut last) = self.last.take() {
-            let followed = last.follow(&self.path, &text, files);
-            if followed.is_some() {
-                self.spare = std::mem::replace(&mut last.text, text);
-                return Ok(self.keep(last));
+        let change = Change::between(self.text(), &text.as_str());
+        // To look at a text in memory cannot fail.
+        self.follow(change.unwrap_or_else(|_| Change::to(text)), files)
+    }
+
+    /// Loads the text that a change makes of the one that was loaded last.
+    ///
+    /// # Errors
+    /// Those of [`Table::load`]; the last one stays that, and the next change is one of it.
+    pub fn follow(
+        &mut self,
+        change: Change,
+        files: &dyn ReadFile,
+    ) -> Result<Arc<Table>, Vec<Diagnostic>> {
+        let text = match &mut self.last {
+            Some(last) => {
+                if last.follow(&self.path, &change, files).is_some() {
+                    return Ok(Arc::clone(&last.table));
+                }
+                last.text.written(&change)
             }
-            self.last = Some(last);
-        }
-        let (table, plain) = load(&self.path, &text, files, self.part)?;
-        let table = Arc::new(table);
-        Ok(self.keep(Last { text, table, plain }))
+            None => change.text,
+        };
+        let last = load(&self.path, &text, files, self.part)?;
+        Ok(Arc::clone(&self.last.insert(last).table))
     }
 
     /// Shows the text that was loaded last, without a mistake.
-    pub fn text(&self) -> &str {
-        self.last.as_ref().map_or("", |last| &last.text)
+    pub fn text(&self) -> &Text {
+        static NOTHING: Text = Text::NOTHING;
+        self.last.as_ref().map_or(&NOTHING, |last| &last.text)
     }
 
     /// Rewrites the `active` of one site in a text, as [`splice_active`] does for any: in the one
@@ -134,30 +148,21 @@ impl Loader {
         site: &SiteName,
         new_side: &SideName,
     ) -> Result<String, EditError> {
-        let last = self.last.as_ref().filter(|last| last.text == text);
-        let Some(cut) = last.and_then(|last| Some(&last.plain.as_ref()?.cut)) else {
+        let held = self.text();
+        let plain = self.last.as_ref().and_then(|last| last.plain.as_ref());
+        let Some(Plain { cut, .. }) = plain.filter(|_| held.is(text)) else {
             return splice_active(text, site, new_side);
         };
         let mut all = 0..cut.blocks.len();
-        let block = all.find(|block| cut.name(text, *block) == site.as_str());
+        let block = all.find(|block| cut.name(held, *block) == site.as_str());
         let block = block.ok_or_else(|| EditError::NoSite(site.clone()))?;
-        let (before, after) = (&text[..cut.blocks[0].at], &text[cut.end..]);
-        let old = cut.text(text, block);
+        let (before, after) = (cut.head(held), cut.tail(held));
+        let old = cut.text(held, block);
         let edited = splice_active(&[before, old, after].concat(), site, new_side)?;
         // Nothing but a word of the block differs.
         let new = &edited[before.len()..edited.len() - after.len()];
-        let at = cut.blocks[block].at;
-        Ok([&text[..at], new, &text[at + old.len()..]].concat())
-    }
-
-    /// Gives a text away that is not needed any more, to read the next one into: for a large one
-    /// the system would have to find and clear new memory each time.
-    pub fn spare(&mut self) -> String {
-        std::mem::take(&mut self.spare)
-    }
-
-    fn keep(&mut self, last: Last) -> Arc<Table> {
-        Arc::clone(&self.last.insert(last).table)
+        let place = cut.place_of(block);
+        Ok([&text[..place.start], new, &text[place.end..]].concat())
     }
 }
 
@@ -167,41 +172,53 @@ pub(super) fn load(
     text: &str,
     files: &dyn ReadFile,
     part: usize,
-) -> Result<(Table, Option<Plain>), Vec<Diagnostic>> {
+) -> Result<Last, Vec<Diagnostic>> {
     let cut = Cut::of(text);
-    if let Some(cut) = cut.clone().filter(|cut| cut.blocks.len() > part)
-        && let Some((table, plain)) = parts::load(path, text, cut, part, files)
-    {
-        return Ok((table, Some(plain)));
+    if let Some(cut) = cut.clone().filter(|cut| cut.blocks.len() > part) {
+        let held = cut.held(text, part);
+        if let Some((table, plain)) = parts::load(path, &held, cut, part, files) {
+            return Ok(Last {
+                text: held,
+                table: Arc::new(table),
+                plain: Some(plain),
+            });
+        }
     }
     let (table, readers) = resolve::load(path, text, files, &|_| false)?;
-    let plain = cut.and_then(|cut| Plain::of(text, cut, &table, readers));
-    Ok((table, plain))
+    let held = Text::of(text, []);
+    let plain = cut.and_then(|cut| Plain::of(&held, cut, &table, readers));
+    Ok(Last {
+        text: held,
+        table: Arc::new(table),
+        plain,
+    })
 }
 
 impl Last {
-    /// Goes over to another text, all but for the text itself; `None`, with nothing changed, when
-    /// the whole has to be loaded.
-    fn follow(&mut self, path: &Path, text: &str, files: &dyn ReadFile) -> Option<()> {
+    /// Goes over to the text that a change makes of this; `None`, with nothing changed, when the
+    /// whole has to be loaded.
+    fn follow(&mut self, path: &Path, change: &Change, files: &dyn ReadFile) -> Option<()> {
         let plain = self.plain.as_mut()?;
-        let old = (&plain.cut, self.text.as_str());
-        let edit = Edit::between(old, text, &self.table)?;
-        if edit.is_none() && plain.readers.is_empty() && reads_no_file(&self.table.dns) {
+        let old = (&plain.cut, &self.text);
+        if change.is_none(&self.text) && plain.readers.is_empty() && reads_no_file(&self.table.dns)
+        {
             return Some(());
         }
-        let picked = edit.picked(text, &plain.readers);
+        let edit = Edit::of(old, change, &self.table)?;
+        let picked = edit.picked(&plain.readers);
         if picked.len() > BLOCKS_MAX {
             return None;
         }
         let stays = |name: &str| {
             self.table.site(name).is_some() && !edit.gone.contains(&SiteName::new(name))
         };
-        let small = Small::load(text, &edit.cut, &picked, path, (files, &stays))?;
+        let small = Small::load(&edit.text, &edit.cut, &picked, path, (files, &stays))?;
         if !plain.are_free(&small.table, &edit.gone) {
             return None;
         }
         let warnings = edit.warnings(old, &self.table, &small)?;
         let next = merged(&self.table, &small.table, &edit.gone, warnings);
+        self.text = edit.text.clone();
         plain.take_over(&self.table, small, edit);
         self.table = Arc::new(next);
         Some(())
@@ -213,7 +230,7 @@ fn reads_no_file(dns: &Dns) -> bool {
 }
 
 impl Plain {
-    fn of(text: &str, cut: Cut, table: &Table, readers: BTreeSet<SiteName>) -> Option<Self> {
+    fn of(text: &Text, cut: Cut, table: &Table, readers: BTreeSet<SiteName>) -> Option<Self> {
         // The parser has the last word on what is a site.
         let names = (0..cut.blocks.len()).map(|block| cut.name(text, block));
         let is_so = cut.blocks.len() == table.sites.len()
@@ -223,7 +240,7 @@ impl Plain {
             return None;
         }
         let mut claims = HashMap::with_capacity(2 * table.sites.len());
-        for site in &table.sites {
+        for site in table.sites.iter() {
             claims.extend(claimed_by(site).map(|name| (name.to_owned(), site.name.clone())));
         }
         Some(Self {
@@ -253,7 +270,7 @@ impl Plain {
             }
             self.readers.remove(name);
         }
-        for site in &small.table.sites {
+        for site in small.table.sites.iter() {
             let claims = claimed_by(site).map(|name| (name.to_owned(), site.name.clone()));
             self.claims.extend(claims);
         }
@@ -275,40 +292,40 @@ fn merged(
     gone: &BTreeSet<SiteName>,
     warnings: Vec<Diagnostic>,
 ) -> Table {
-    let mut sites = table.sites.clone();
     let mut words = Arc::clone(&table.words);
-    let find =
-        |sites: &[Arc<Site>], name: &SiteName| sites.binary_search_by(|site| site.name.cmp(name));
-    let mut hosts_stay = gone.is_empty();
-    for name in gone {
-        if let Ok(at) = find(&sites, name) {
-            sites.remove(at);
-        }
-        Arc::make_mut(&mut words).remove(name);
-    }
-    for site in &small.sites {
-        match find(&sites, &site.name) {
+    let (mut sites, mut come) = (table.sites.clone(), Vec::new());
+    let mut hosts_stay = true;
+    for site in small.sites.iter() {
+        match sites.binary_search_by(|other| other.name.cmp(&site.name)) {
             // What is equal stays the very same, which is how it is known later on to be equal.
             Ok(at) if sites[at] == *site => {}
             Ok(at) => {
                 hosts_stay &= sites[at].hosts == site.hosts;
                 sites[at] = Arc::clone(site);
             }
-            Err(at) => {
-                hosts_stay = false;
-                sites.insert(at, Arc::clone(site));
-            }
+            Err(_) => come.push(Arc::clone(site)),
         }
         let said = &small.words[&site.name];
         if words.get(&site.name) != Some(said) {
             Arc::make_mut(&mut words).insert(site.name.clone(), said.clone());
         }
     }
+    if !(come.is_empty() && gone.is_empty()) {
+        hosts_stay = false;
+        gone.iter().for_each(|name| {
+            Arc::make_mut(&mut words).remove(name);
+        });
+        let stay = sites.iter().filter(|site| !gone.contains(&site.name));
+        let mut all: Vec<_> = stay.cloned().chain(come).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        sites = all.into_iter().collect();
+    }
     // What changes it lies outside of the sites, and has the whole loaded.
     let default_site = table.default_site.clone();
-    let default = default_site
-        .as_ref()
-        .and_then(|name| find(&sites, name).ok());
+    let default = default_site.as_ref().and_then(|name| {
+        let found = sites.binary_search_by(|site| site.name.cmp(name));
+        found.ok()
+    });
     Table {
         listen: table.listen.clone(),
         state: table.state.clone(),

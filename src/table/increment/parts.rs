@@ -7,23 +7,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::chunks::Chunks;
 use super::super::diagnostic::in_order;
 use super::super::matcher::Matcher;
-use super::super::model::{ReadFile, Table};
+use super::super::model::{ReadFile, Site, Table};
 use super::cut::Cut;
 use super::edit::Small;
+use super::text::Text;
 use super::{Plain, claimed_by};
 
 /// Loads a text that is plainly cut, so many blocks at a time; `None` when there is a mistake.
 pub(super) fn load(
     path: &Path,
-    text: &str,
+    text: &Text,
     cut: Cut,
     part: usize,
     files: &dyn ReadFile,
 ) -> Option<(Table, Plain)> {
     let count = cut.blocks.len();
-    let (mut sites, mut words) = (Vec::with_capacity(count), BTreeMap::new());
+    let (mut sites, mut words) = (Vec::<Arc<Site>>::with_capacity(count), BTreeMap::new());
     let (mut warnings, mut readers) = (Vec::new(), BTreeSet::new());
     let mut claims = HashMap::with_capacity(2 * count);
     let mut rest: Option<Table> = None;
@@ -35,14 +37,14 @@ pub(super) fn load(
         warnings.extend(small.warnings(&cut)?);
         readers.append(&mut small.readers);
         let mut table = small.table;
-        for site in &table.sites {
+        for site in table.sites.iter() {
             for name in claimed_by(site) {
                 if claims.insert(name.to_owned(), site.name.clone()).is_some() {
                     return None;
                 }
             }
         }
-        sites.append(&mut table.sites);
+        sites.extend(table.sites.iter().cloned());
         // Not `append`, which builds all of the map anew.
         words.extend(std::mem::take(Arc::make_mut(&mut table.words)));
         // A file may have been written in between.
@@ -55,6 +57,7 @@ pub(super) fn load(
         return None;
     }
     sites.sort_by(|one, other| one.name.cmp(&other.name));
+    let sites = Chunks::from_iter(sites);
     let table = Table {
         matcher: Arc::new(Matcher::new(&sites)),
         sites,

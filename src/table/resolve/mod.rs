@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::site::SiteName;
 
+use super::chunks::Chunks;
 use super::diagnostic::{Diagnostic, Report};
 use super::keys::ROOT;
 use super::matcher::Matcher;
@@ -116,6 +117,7 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
     };
     let default_site = fields.find(&mut context.report, "default_site");
     let default = default_site.and_then(|at| site::index(context, &at, &sites));
+    let sites = Chunks::from_iter(sites);
     Some(Table {
         listen,
         state: state?,

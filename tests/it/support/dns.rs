@@ -13,8 +13,8 @@ use pointsman::site::{
     DrainThen, During, Epoch, OnHold, Position, Positions, SideName, SiteName, Tunnels,
 };
 use pointsman::table::{
-    Dns, FlipPolicy, FollowingName, Hooks, Listen, LoadedFile, Maintenance, Matcher, OriginAddr,
-    Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
+    Chunks, Dns, FlipPolicy, FollowingName, Hooks, Listen, LoadedFile, Maintenance, Matcher,
+    OriginAddr, Preflight, Redirect, Side, Site, Table, Timeouts, ZoneTable,
 };
 use pointsman::zone::{Reply, Serial, Transport, Zones, answer, contents};
 
@@ -45,7 +45,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
             addresses: Vec::new(),
             zones: zones.collect(),
         },
-        sites: Vec::new(),
+        sites: Chunks::default(),
         words: Arc::default(),
         matcher: Matcher::default().into(),
         groups: Arc::default(),
@@ -58,7 +58,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
 pub(crate) fn ispot(file: Option<&str>) -> Table {
     let mut table = zones_only(&[("ispot.example", file)]);
     table.dns.addresses = vec![address(PROXY)];
-    table.sites = vec![Arc::new(Site {
+    table.sites = Chunks::from_iter([Arc::new(Site {
         name: SiteName::new("ispot"),
         hosts: vec!["www.ispot.example".into(), "ispot.example".into()],
         tls: None,
@@ -101,7 +101,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             response: Duration::from_secs(1),
             tunnel: Duration::from_secs(60),
         },
-    })];
+    })]);
     table.matcher = Matcher::new(&table.sites).into();
     table
 }

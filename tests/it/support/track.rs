@@ -13,7 +13,7 @@ use pointsman::site::{
 };
 use pointsman::switchboard::{Gates, Snapshot, Switchboard};
 use pointsman::table::{
-    Dns, FlipPolicy, Hooks, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight,
+    Chunks, Dns, FlipPolicy, Hooks, Listen, Maintenance, Matcher, OriginAddr, PathRule, Preflight,
     Redirect, Side, Site, Table, Timeouts, Words,
 };
 use pointsman::telemetry::http::HttpMetrics;
@@ -88,7 +88,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             tunnel: Duration::from_secs(60),
         },
     };
-    let sites = vec![Arc::new(site)];
+    let sites = Chunks::from_iter([Arc::new(site)]);
     Table {
         listen: Listen::default(),
         state: PathBuf::new(),
