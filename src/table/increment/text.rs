@@ -298,7 +298,7 @@ mod tests {
             let same = |text: &str| format!("{}{text}{}", "ü€b".repeat(before), "aé".repeat(after));
             let (old, new) = (same(&old), same(&new));
             let text = held(&old, part);
-            let change = Change::between(&text, &new.as_str()).unwrap();
+            let change = Change::between(&text, &new.as_str()).expect("UTF-8");
             prop_assert_eq!(text.written(&change), new.as_str());
             prop_assert_eq!(change.is_none(&text), old == new);
 
@@ -318,12 +318,12 @@ mod tests {
         let edited = text.replacen("99", "9", 1) + "0";
         let edited = edited.replacen("12345", "12x345", 1);
         let old = held(&text, PIECE_BYTES);
-        let change = Change::between(&old, &edited.as_str()).unwrap();
+        let change = Change::between(&old, &edited.as_str()).expect("UTF-8");
         assert_eq!((change.before, change.after), (3, 0));
 
         let at = text.len() / 2;
         let edited = format!("{}€{}", &text[..at], &text[at + 1..]);
-        let change = Change::between(&old, &edited.as_str()).unwrap();
+        let change = Change::between(&old, &edited.as_str()).expect("UTF-8");
         assert_eq!((change.before, change.text.as_str()), (at, "€"));
         let new = old.changed(&change, at..at + 1);
         let shared = new
