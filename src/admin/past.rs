@@ -23,6 +23,8 @@ pub(super) struct Wanted {
     site: Option<SiteName>,
     before: Option<FlipId>,
     limit: Option<u32>,
+    #[serde(default)]
+    moved: bool,
 }
 
 /// Shows a page of the history, the newest flip first.
@@ -34,6 +36,7 @@ pub(super) async fn history(
     let page = Page {
         site: wanted.site,
         before: wanted.before,
+        moved: wanted.moved,
         most: wanted.limit.unwrap_or(PAGE),
     };
     let flips = parts.handle.history(page).await;

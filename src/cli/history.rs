@@ -93,14 +93,12 @@ pub(super) async fn last_that_moved(
     client: &Client,
     site: Option<&str>,
 ) -> Result<Option<PastFlip>, AskError> {
-    let mut path = "/api/v1/history?limit=1000".to_owned();
+    let mut path = "/api/v1/history?limit=1&moved=true".to_owned();
     if let Some(site) = site {
         path += &format!("&site={}", super::client::in_query(site));
     }
     let flips: Vec<PastFlip> = client.get(&path).await?;
-    Ok(flips
-        .into_iter()
-        .find(|flip| flip.outcome.is_some_and(words::has_moved)))
+    Ok(flips.into_iter().next())
 }
 
 /// One flip of the history.

@@ -7,7 +7,7 @@ use crate::site::FlipId;
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
-use super::{Output, clock, history, out, socket, words};
+use super::{Output, clock, history, out, socket};
 
 /// Show the evidence that nothing reached the old side after a flip.
 ///
@@ -38,7 +38,7 @@ pub(super) async fn verify(args: &Args, named_socket: Option<&Path>) -> Exit {
         }
         Err(error) => return history::failed(&error),
     };
-    if !flip.outcome.is_some_and(words::has_moved) {
+    if !flip.has_moved {
         out::complain(&format!(
             "pointsman: flip {} moved nothing: `pointsman history --flip {}`",
             flip.id, flip.id
@@ -80,7 +80,13 @@ fn evidence(flip: &PastFlip) -> String {
     for past in &flip.moves {
         text += &of_move(past);
     }
+    let is_known = flip.moves.iter().all(|past| past.closed.is_some());
     text += &match late(flip) {
+        0 if !is_known => {
+            "\nNo evidence: the daemon died before it was journalled; its connections \
+            ended with it.\n"
+                .to_owned()
+        }
         0 => "\nNothing reached the old side after it was closed.\n".to_owned(),
         late => format!(
             "\nTHE OLD SIDE WAS REACHED {late} TIMES AFTER IT WAS CLOSED. Look at what it took since, \
@@ -106,7 +112,7 @@ fn of_move(past: &PastMove) -> String {
     let seen = if past.is_watched {
         format!("seen until {}", clock::time_of_day(jiff::Timestamp::now()))
     } else {
-        "seen until its daemon ended, and all its connections with it".into()
+        "as last journalled: its daemon has ended, or watches later flips".into()
     };
     let answers = past.answers.map_or(String::new(), |count| {
         let last = past.last_answer.map(clock::time_of_day);

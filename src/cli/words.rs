@@ -56,11 +56,6 @@ pub(super) fn meanwhile(during: During, skipped: &[Skipped]) -> &'static str {
     }
 }
 
-/// Tells whether a flip that ended so has moved its sites.
-pub(super) fn has_moved(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Settled | Outcome::Moved)
-}
-
 /// Says for how long a flip waits until nobody may use an old DNS answer any more.
 pub(super) fn waits_for_answers(until: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let left = until.duration_since(now).as_secs_f64().max(0.0);

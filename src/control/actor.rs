@@ -274,6 +274,8 @@ impl Actor {
                 Ok(None) | Err(_) => break,
             }
         }
+        let seen = self.closed.seen();
+        self.journal_late(&seen);
         let _ = reply.send(());
     }
 

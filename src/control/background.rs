@@ -7,6 +7,8 @@ use std::io;
 use std::panic;
 use std::thread::{self, Builder};
 
+use tokio::sync::oneshot;
+
 use crate::sys;
 
 /// Of a core that others want too, this leaves a thread a thirtieth.
@@ -32,6 +34,35 @@ pub(super) fn run<T: Send>(
             .join()
             .unwrap_or_else(|bug| panic::resume_unwind(bug)))
     })
+}
+
+/// Does work that may come to stand still (a program on a disk that does not answer) on a thread and
+/// a runtime of its own, so that the actor goes on whatever becomes of it.
+///
+/// # Errors
+/// There can be no further thread.
+///
+/// # Cancel safety
+/// Dropping this ends the work where it next waits.
+pub(super) async fn apart<T: Send + 'static>(
+    name: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> io::Result<T> {
+    let (mut done, answer) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build()?;
+    Builder::new().name(name.into()).spawn(move || {
+        let worked = runtime.block_on(async {
+            tokio::select! {
+                worked = work => Some(worked),
+                () = done.closed() => None,
+            }
+        });
+        // Whoever waited may be gone.
+        let _ = worked.map(|worked| done.send(worked));
+        runtime.shutdown_background();
+    })?;
+    answer.await.map_err(io::Error::other)
 }
 
 /// Drops something on such a thread, and does not wait.

@@ -34,10 +34,18 @@ pub(super) struct Late {
     pub(super) answers: u64,
 }
 
+/// What was seen of a closed lane.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) flip: FlipId,
+    pub(super) site: SiteName,
+    pub(super) late: Late,
+}
+
 impl ClosedLanes {
     /// Keeps the lanes that a flip has closed, once every worker has turned; the oldest are
-    /// forgotten for them.
-    pub(super) fn keep(&mut self, running: &Running) {
+    /// forgotten for them, and what was seen of those is to be journalled.
+    pub(super) fn keep(&mut self, running: &Running) -> Vec<Seen> {
         let lanes = running.moves.iter().filter_map(|moving| {
             Some(ClosedLane {
                 lane: Arc::clone(&moving.lane),
@@ -48,10 +56,19 @@ impl ClosedLanes {
                     .map(|lease| (Arc::clone(lease), lease.given().0)),
             })
         });
-        if self.0.len() == FLIPS_KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back((running.id, lanes.collect()));
+        let lanes = (running.id, lanes.collect());
+        let forgotten = if self.0.len() == FLIPS_KEPT {
+            self.0.pop_front()
+        } else {
+            None
+        };
+        self.0.push_back(lanes);
+        forgotten.iter().flat_map(seen).collect()
+    }
+
+    /// Shows what was seen of all of them.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.0.iter().flat_map(seen).collect()
     }
 
     /// Counts what came after a flip had closed the lane of a site; `None` when nobody watches it
@@ -59,10 +76,24 @@ impl ClosedLanes {
     pub(super) fn late(&self, flip: FlipId, site: &SiteName) -> Option<Late> {
         let (_, lanes) = self.0.iter().find(|(id, _)| *id == flip)?;
         let closed = lanes.iter().find(|closed| closed.lane.site == *site)?;
-        let answers = closed.answers.as_ref();
-        Some(Late {
-            requests: closed.lane.gates.forwarded().0 - closed.forwarded,
-            answers: answers.map_or(0, |(lease, had)| lease.given().0 - had),
-        })
+        Some(closed.late())
     }
+}
+
+impl ClosedLane {
+    fn late(&self) -> Late {
+        let answers = self.answers.as_ref();
+        Late {
+            requests: self.lane.gates.forwarded().0 - self.forwarded,
+            answers: answers.map_or(0, |(lease, had)| lease.given().0 - had),
+        }
+    }
+}
+
+fn seen((flip, lanes): &(FlipId, Vec<ClosedLane>)) -> impl Iterator<Item = Seen> {
+    lanes.iter().map(|closed| Seen {
+        flip: *flip,
+        site: closed.lane.site.clone(),
+        late: closed.late(),
+    })
 }

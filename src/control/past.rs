@@ -7,7 +7,7 @@ use crate::journal::{FlipRecord, MoveRecord, Page};
 use crate::site::{During, Epoch, FlipId, Move, Outcome, Skipped, Who};
 
 use super::actor::Actor;
-use super::evidence::Late;
+use super::evidence::{Late, Seen};
 use super::status::PhaseEntry;
 
 /// The longest page of the history.
@@ -20,6 +20,8 @@ pub struct PastFlip {
     pub id: FlipId,
     /// How it ended; `None` while it runs, and when a crash cut it short and that was not noted.
     pub outcome: Option<Outcome>,
+    /// It has moved its sites: its commit is on disk.
+    pub has_moved: bool,
     /// What it moved, or would have moved.
     pub moves: Vec<PastMove>,
     /// What users got meanwhile.
@@ -78,8 +80,9 @@ pub struct PastMove {
     /// DNS answers that did so after every worker had turned; anything but 0 is a mistake of this
     /// program.
     pub late_answers: Option<u64>,
-    /// The daemon that closed the lane still runs and watches it. Otherwise `late` is what was seen
-    /// last, and the lane's connections ended with that daemon.
+    /// The daemon that closed the lane still runs and watches it. Otherwise `late` is what was
+    /// journalled last: that daemon has ended, and its connections with it, or it watches the lanes
+    /// of later flips.
     pub is_watched: bool,
 }
 
@@ -135,6 +138,23 @@ impl Actor {
         Ok(self.with_evidence(flip))
     }
 
+    /// Journals what reached a side after its lane was closed; nothing, if all is as it must be.
+    pub(super) fn journal_late(&mut self, seen: &[Seen]) {
+        for Seen { flip, site, late } in seen {
+            let Late { requests, answers } = *late;
+            if requests == 0 && answers == 0 {
+                continue;
+            }
+            tracing::error!(%flip, %site, requests, answers, "something reached the old side after \
+                the flip: please report this as a bug");
+            if let Ok(journal) = &mut self.ledger.journal
+                && let Err(error) = journal.late(*flip, site, requests, answers)
+            {
+                tracing::error!(%error, "that could not be journalled");
+            }
+        }
+    }
+
     fn with_evidence(&self, flip: FlipRecord) -> PastFlip {
         let timeline = flip.timeline.as_deref();
         let timeline = timeline.and_then(|json| serde_json::from_str(json).ok());
@@ -144,6 +164,7 @@ impl Actor {
         PastFlip {
             id,
             outcome: flip.state.parse().ok(),
+            has_moved: ["committed", "settled", "moved"].contains(&flip.state.as_str()),
             moves: moves.map(|past| self.evidence(id, past)).collect(),
             during: flip.during,
             who: flip.who,

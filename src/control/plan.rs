@@ -17,7 +17,7 @@ use super::actor::Actor;
 use super::begin::{has_checks, list, plan};
 use super::checks::{self, Thoroughness};
 use super::handle::FlipError;
-use super::hooks::phase_of;
+use super::hooks::{self, phase_of};
 use super::past::held_ms;
 use super::request::FlipRequest;
 use super::running::Moving;
@@ -25,6 +25,9 @@ use super::steps::targets;
 
 /// How many earlier flips of a site the expected hold is made from.
 const FLIPS_LOOKED_AT: u32 = 20;
+
+/// How many of the sites are looked at for that.
+const SITES_LOOKED_AT: usize = 4;
 
 /// What a flip would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,9 +91,17 @@ impl Actor {
             Ok(()) if !request.now => self.try_out_words(&targets),
             rules => rules,
         };
+        let of_hooks = (!request.now).then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
+        let (of_hooks, file) = (of_hooks.into_iter().flatten().collect(), self.file.clone());
         tokio::spawn(async move {
+            let tried = match tried {
+                Ok(()) => hooks::all_found(of_hooks, file).await,
+                refused => refused,
+            };
             let checked = match tried {
-                Ok(()) if !skips_checks => checks::all(targets, Thoroughness::AllTries, but).await,
+                Ok(()) if !skips_checks => {
+                    checks::apart(checks::all(targets, Thoroughness::AllTries, but)).await
+                }
                 tried => tried,
             };
             planned.refused = checked.err();
@@ -149,10 +160,12 @@ impl Actor {
     /// How long the last flips of these sites held anybody.
     fn held_before(&self, moves: &[Moving]) -> Vec<u64> {
         let mut flips = Vec::new();
-        for moving in moves.iter().take(FLIPS_LOOKED_AT as usize) {
+        // Of very many sites, those of a few say enough.
+        for moving in moves.iter().take(SITES_LOOKED_AT) {
             let page = Page {
                 site: Some(moving.planned.site.clone()),
                 before: None,
+                moved: true,
                 most: FLIPS_LOOKED_AT,
             };
             // A plan without a history is still a plan.
@@ -258,12 +271,12 @@ fn checked(moves: &[Moving], sides: &str, skipped: &[Skipped]) -> String {
 }
 
 /// The hooks of a phase, in the order in which they run.
-fn hook_words(hooks: Hooks, moves: &[Moving]) -> Vec<String> {
-    let phase = phase_of(hooks);
+fn hook_words(of: Hooks, moves: &[Moving]) -> Vec<String> {
+    let phase = phase_of(of);
     let each = moves.iter().flat_map(|moving| {
         let site = &moving.planned.site;
-        let hooks = moving.site.flip.hooks.of(phase).iter();
-        hooks.map(move |hook| {
+        let each = moving.site.flip.hooks.of(phase).iter();
+        each.map(move |hook| {
             let most = shown(hook.timeout);
             format!("the {phase} hook {} of {site}, {most} at most", hook.name)
         })

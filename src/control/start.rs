@@ -185,6 +185,8 @@ impl Control {
                 let board = Arc::clone(&actor.board);
                 runtime.block_on(actor.run(inbox));
                 drop(watch);
+                // A disk or a name that does not answer is not waited for.
+                runtime.shutdown_background();
                 Stopped { lock, board }
             })
             .map_err(StartError::Thread)?;

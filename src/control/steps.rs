@@ -56,7 +56,7 @@ impl Actor {
             } else {
                 Thoroughness::OneTry
             };
-            Input::Preflight(checks::all(targets, how, but).await)
+            Input::Preflight(checks::apart(checks::all(targets, how, but)).await)
         })
     }
 
@@ -158,7 +158,7 @@ impl Actor {
         }
         tracing::info!(flip = %id, "waits for what an origin may still do with a write given up");
         running.spawn_answer(&self.events, async move {
-            let quiet = checks::until_quiet(asked).await;
+            let quiet = checks::apart(checks::until_quiet(asked)).await;
             if let (Ok(()), Some(over)) = (&quiet, over) {
                 tokio::time::sleep_until(over.into()).await;
             }
@@ -320,12 +320,14 @@ impl Actor {
     pub(super) fn confirm(&mut self, id: FlipId) -> Option<Input> {
         let (table, certs) = (Arc::clone(&self.table), Arc::clone(&self.certs));
         let running = self.flips.get_mut(&id)?;
-        self.closed.keep(running);
+        let forgotten = self.closed.keep(running);
         let sites = running
             .moves
             .iter()
             .map(|moving| moving.planned.site.clone());
         let expected = sites.zip(running.epochs.iter().copied()).collect();
+        self.journal_late(&forgotten);
+        let running = self.flips.get_mut(&id)?;
         running.spawn_answer(&self.events, async move {
             Input::Confirmed(confirm::listeners(table, certs, expected).await)
         })

@@ -40,12 +40,17 @@ impl Status {
             let flips = status.flips.iter();
             flips.map(|flip| (flip.id, flip.outcome)).collect()
         };
+        // A serial goes up with each step of a flip that names see.
+        let names = |status: &Self| -> Vec<_> {
+            let zones = status.zones.iter();
+            zones.map(|zone| zone.name.clone()).collect()
+        };
         // What is shared with before, as the sites mostly are, is not looked into.
         self.sites != before.sites
             || self.groups != before.groups
             || self.generation != before.generation
             || self.file_problem != before.file_problem
-            || self.zones != before.zones
+            || names(self) != names(before)
             || self.certs != before.certs
             || ends(self) != ends(before)
     }
@@ -60,6 +65,9 @@ impl FlipStatus {
         let mut shown = self.clone();
         (shown.hook, shown.hooks) = (None, Vec::new());
         (shown.until, shown.lease_until) = (None, None);
+        for entry in &mut shown.timeline {
+            entry.lease_until = None;
+        }
         let mut hasher = DefaultHasher::new();
         // Names, numbers and times are always written.
         hasher.write(&serde_json::to_vec(&shown).unwrap_or_default());

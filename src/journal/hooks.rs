@@ -114,7 +114,10 @@ impl Journal {
     /// # Errors
     /// The disk's, and then it must not be started.
     pub fn hook_begins(&mut self, hook: &HookStart) -> rusqlite::Result<u32> {
-        self.db.query_row(
+        // An INSERT that returns something is written when its statement is reset, and what that says
+        // is lost; a commit says it.
+        let tx = self.db.transaction()?;
+        let number = tx.query_row(
             "INSERT INTO hooks (flip, number, site, phase, name, mark, began_ms)
              SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6
              FROM hooks WHERE flip = ?1
@@ -128,7 +131,9 @@ impl Journal {
                 hook.began.as_millisecond()
             ],
             |row| row.get(0),
-        )
+        )?;
+        tx.commit()?;
+        Ok(number)
     }
 
     /// Writes which process a hook is.
@@ -232,6 +237,29 @@ impl Journal {
             })
         })?;
         rows.collect()
+    }
+
+    /// Takes hooks off the list that a later flip of one of their sites has made pointless, or
+    /// worse: they would be run where the site is now. Tells whose they were.
+    ///
+    /// # Errors
+    /// The disk's, and then none was taken off.
+    pub fn forget_hooks_of_old(&mut self) -> rusqlite::Result<Vec<FlipId>> {
+        let tx = self.db.transaction()?;
+        let old: Vec<FlipId> = tx
+            .prepare(
+                "SELECT DISTINCT d.flip FROM hooks_due d
+                 JOIN moves m ON m.flip = d.flip
+                 JOIN moves later ON later.site = m.site AND later.flip > d.flip
+                 WHERE later.epoch IS NOT NULL",
+            )?
+            .query_map([], |row| row.get(0).map(FlipId))?
+            .collect::<rusqlite::Result<_>>()?;
+        for flip in &old {
+            tx.execute("DELETE FROM hooks_due WHERE flip = ?1", [flip.0])?;
+        }
+        tx.commit()?;
+        Ok(old)
     }
 
     /// Writes that the last hooks of a flip have been run, or are not to be run any more.

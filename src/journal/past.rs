@@ -74,6 +74,8 @@ pub struct Page {
     pub site: Option<SiteName>,
     /// Those before this one.
     pub before: Option<FlipId>,
+    /// Those that moved something.
+    pub moved: bool,
     /// So many.
     pub most: u32,
 }
@@ -103,11 +105,14 @@ impl Journal {
         let mut query = self.db.prepare(&format!(
             "{FLIPS} WHERE (?1 IS NULL OR id < ?1)
                AND (?2 IS NULL OR id IN (SELECT flip FROM moves WHERE site = ?2))
-             ORDER BY id DESC LIMIT ?3"
+               AND (NOT ?3 OR state IN ('committed', 'settled', 'moved'))
+             ORDER BY id DESC LIMIT ?4"
         ))?;
         let before = page.before.map(|id| id.0);
         let site = page.site.as_ref().map(SiteName::as_str);
-        let rows = query.query_map(params![before, site, page.most], |row| self.flip_of(row))?;
+        let rows = query.query_map(params![before, site, page.moved, page.most], |row| {
+            self.flip_of(row)
+        })?;
         rows.collect()
     }
 

@@ -338,3 +338,26 @@ fn hooks_are_due_from_the_end_of_their_flip_until_they_are_through() {
     journal.hooks_through(FlipId(1)).expect("written");
     assert_eq!(journal.hooks_due().expect("read"), []);
 }
+
+#[test]
+fn hooks_that_are_due_are_forgotten_once_their_site_has_been_in_a_later_flip() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let mut journal = with_ispot_live(scratch.path());
+    let end = |hooks_due| FlipEnd {
+        hooks_due,
+        outcome: Outcome::Restored,
+        message: String::new(),
+        ended: Timestamp::UNIX_EPOCH,
+        timeline: "[]".into(),
+        lanes: Vec::new(),
+    };
+    let (first, second) = (FlipId(1), FlipId(2));
+    journal.intent(first, &to_backup()).expect("written");
+    let due = end(Some(HookPhase::Restore));
+    journal.end(first, &due).expect("written");
+    assert_eq!(journal.forget_hooks_of_old().expect("written"), []);
+    assert_eq!(journal.hooks_due().expect("read").len(), 1);
+    journal.intent(second, &to_backup()).expect("written");
+    assert_eq!(journal.forget_hooks_of_old().expect("written"), [first]);
+    assert_eq!(journal.hooks_due().expect("read"), []);
+}

@@ -245,7 +245,7 @@ fn the_evidence_is_that_nothing_was_forwarded_after_the_close_across_a_restart_t
     let _daemon = place.start();
     let (code, again) = run(&place, &["verify", "1"]);
     assert_eq!(code, Some(0), "{again}");
-    assert!(again.contains("seen until its daemon ended"), "{again}");
+    assert!(again.contains("as last journalled"), "{again}");
     drop((live, backup));
 }
 
@@ -349,4 +349,17 @@ fn undo_asks_and_says_what_it_takes_back() {
     until("the word is back", || {
         (stage.place.word() == "live").then_some(())
     });
+}
+
+#[test]
+fn a_plan_is_refused_where_the_flip_is_for_a_hook_that_is_not_there() {
+    let flip = "{during: page, hooks: {sync: [[/nowhere/copy-the-database]]}}";
+    let stage = Stage::with(&OneSite::flipping(flip));
+    let (code, planned) = run(&stage.place, &["plan", "ispot"]);
+    assert_eq!(code, Some(3), "{planned}");
+    let (code, flipped) = stage.place.flip("backup");
+    assert_eq!(code, 3, "{flipped}");
+    for said in [planned, flipped] {
+        assert!(said.contains("/nowhere/copy-the-database"), "{said}");
+    }
 }

@@ -99,6 +99,8 @@ async fn each(
         while let Some(view) = next(&mut events).await {
             write(&view);
         }
+        // A daemon of another version may say what this program does not know, again and again.
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -24,7 +24,21 @@ mod quiet;
 mod rounds;
 mod units;
 
+use super::background;
+
 pub use findings::{CheckStatus, Findings, SideChecks};
 pub(super) use preflight::{Thoroughness, all};
 pub(super) use quiet::until_quiet;
 pub(super) use rounds::Rounds;
+
+/// Makes checks on a thread of their own: a program that cannot even be started, on a disk that does
+/// not answer, is not to stop the actor.
+///
+/// # Errors
+/// Those of the checks, or that there can be no further thread.
+pub(super) async fn apart(
+    checks: impl Future<Output = Result<(), String>> + Send + 'static,
+) -> Result<(), String> {
+    let made = background::apart("preflight", checks).await;
+    made.map_err(|error| format!("the checks could not be made: {error}"))?
+}

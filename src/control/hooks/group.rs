@@ -5,7 +5,7 @@
 //! was not noted. The number of a group is gone by only while that of its first process cannot have
 //! been given to another.
 
-use std::fs;
+use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -15,6 +15,9 @@ use crate::journal::Leader;
 use crate::site::HookPhase;
 
 use super::environment::MARK;
+
+/// In the place of a number, where nobody can look.
+const UNSEEN: i32 = 0;
 
 /// What is looked for.
 #[derive(Clone, Debug)]
@@ -48,21 +51,38 @@ struct Stat {
 impl Family {
     /// Finds its processes that live; one that has ended, and waits to be looked at by its parent,
     /// does nothing any more.
+    ///
+    /// Where nobody can look (no file can be opened any more) there is one without a number: what
+    /// is not known to be gone is not gone.
     pub(super) fn members(&self) -> Vec<Found> {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        numbers
-            .filter_map(|process: i32| {
-                let stat = stat(process)?;
-                let lives = !['Z', 'X', 'x'].contains(&stat.state);
-                (lives && self.has(process, &stat)).then_some(Found {
+        match self.seen() {
+            Ok(members) => members,
+            Err(error) => vec![Found {
+                process: UNSEEN,
+                name: format!("nobody can look: {error}"),
+            }],
+        }
+    }
+
+    fn seen(&self) -> io::Result<Vec<Found>> {
+        let mut members = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let Some(stat) = stat(process)? else {
+                continue;
+            };
+            let lives = !['Z', 'X', 'x'].contains(&stat.state);
+            if lives && self.has(process, &stat) {
+                members.push(Found {
                     process,
                     name: stat.name,
-                })
-            })
-            .collect()
+                });
+            }
+        }
+        Ok(members)
     }
 
     fn has(&self, process: i32, stat: &Stat) -> bool {
@@ -80,8 +100,8 @@ impl Family {
             // All at once, so that none forks out of it meanwhile.
             note(group, killpg(Pid::from_raw(group), signal));
         }
-        for member in members {
-            let in_group = stat(member.process).map(|stat| stat.group);
+        for member in members.iter().filter(|member| member.process != UNSEEN) {
+            let in_group = stat(member.process).ok().flatten().map(|stat| stat.group);
             if in_group.is_some() && in_group != self.group {
                 let sent = kill(Pid::from_raw(member.process), signal);
                 note(member.process, sent);
@@ -113,7 +133,7 @@ pub(super) fn named(members: &[Found]) -> String {
 
 /// Notes who a process is; `None` when it is gone.
 pub(super) fn leader(process: i32) -> Option<Leader> {
-    let started = stat(process)?.started;
+    let started = stat(process).ok()??.started;
     let boot = boot();
     Some(Leader {
         process,
@@ -125,7 +145,7 @@ pub(super) fn leader(process: i32) -> Option<Leader> {
 /// Tells whether a number still is that of the process it was.
 pub(super) fn still_leads(leader: &Leader) -> bool {
     let is_same = |stat: Stat| stat.started == leader.started && stat.group == leader.process;
-    leader.boot == boot() && stat(leader.process).is_some_and(is_same)
+    leader.boot == boot() && stat(leader.process).ok().flatten().is_some_and(is_same)
 }
 
 /// Tells whether processes can be looked for at all.
@@ -139,8 +159,18 @@ fn boot() -> String {
     told.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-fn stat(process: i32) -> Option<Stat> {
-    read_stat(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+/// Looks at a process; `None` when it is gone, or none of ours.
+///
+/// # Errors
+/// Nobody can look: no file can be opened any more.
+fn stat(process: i32) -> io::Result<Option<Stat>> {
+    match fs::read_to_string(format!("/proc/{process}/stat")) {
+        Ok(text) => Ok(read_stat(&text)),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => Err(error),
+            _ => Ok(None),
+        },
+    }
 }
 
 /// Reads proc_pid_stat(5): the name is in parentheses, and may hold anything, these included.
@@ -190,7 +220,7 @@ mod tests {
     fn a_process_is_known_again_by_the_time_it_began() {
         let own = i32::try_from(std::process::id()).expect("a number");
         let is = leader(own).expect("it runs");
-        let group = stat(own).expect("it runs").group;
+        let group = stat(own).expect("it is seen").expect("it runs").group;
 
         assert_eq!(still_leads(&is), group == own);
         let later = Leader {

@@ -61,6 +61,7 @@ impl Actor {
         let is_needless = phase == HookPhase::Restore && !running.hooked;
         let work = work_of(running, phase, self.hook_folder());
         let none = work.jobs.is_empty() || is_needless;
+        let is_emergency = running.is_emergency();
         let moves = running.journalled.moves.clone();
         let started = if none {
             Ok(())
@@ -70,6 +71,11 @@ impl Actor {
         match hooks {
             Hooks::Before | Hooks::Sync => match started {
                 Ok(()) if !none => None,
+                // No failure of theirs keeps a site on a dead side.
+                Err(why) if is_emergency => {
+                    tracing::error!(flip = %id, why, "an emergency goes on without them");
+                    Some(Input::HooksDone(hooks, Ok(())))
+                }
                 result => Some(Input::HooksDone(hooks, result)),
             },
             Hooks::After | Hooks::Restore => {
@@ -176,9 +182,22 @@ impl Actor {
     /// Runs what a daemon before this one has left to be run, as the table has it by now; what is
     /// left of its hooks is ended first.
     pub(crate) fn begin_due_hooks(&mut self, survivors: Vec<UnfinishedHook>) {
-        let Ok(journal) = &self.ledger.journal else {
+        let Ok(journal) = &mut self.ledger.journal else {
             return;
         };
+        let old = journal.forget_hooks_of_old();
+        match &old {
+            Ok(old) => {
+                for flip in old {
+                    tracing::error!(%flip, "its last hooks were not run, and are not run any more: \
+                        the site has been moved since; look whether what they start runs");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the hooks that are due could not be looked through");
+                return;
+            }
+        }
         let due = match journal.hooks_due() {
             Ok(due) => due,
             Err(error) => {
