@@ -39,8 +39,17 @@ pub(super) async fn history(
         moved: wanted.moved,
         most: wanted.limit.unwrap_or(PAGE),
     };
+    let site = page.site.clone();
     let flips = parts.handle.history(page).await;
-    flips.map(Json).map_err(|error| Problem::from(&error))
+    let flips = flips.map_err(|error| Problem::from(&error))?;
+    // One that was removed may have a history.
+    if let Some(site) = site.filter(|_| flips.is_empty()) {
+        let status = parts.handle.status();
+        if !status.sites.iter().any(|known| known.name == site) {
+            return Err(Problem::no_such_site(&site));
+        }
+    }
+    Ok(Json(flips))
 }
 
 /// Shows one flip of the history, with what is known now of the lanes that it closed.

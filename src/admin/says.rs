@@ -44,8 +44,8 @@ pub fn emergency(emergency: &Emergency) -> String {
         ),
         None => writeln!(
             text,
-            "{from} has taken no request since this daemon began; what it took in epoch {epoch} before \
-             that is not known here."
+            "{from} took no request in epoch {epoch} that this daemon knows of; if the daemon has been \
+             restarted in that epoch, what it took before that is not known here."
         ),
     };
     text

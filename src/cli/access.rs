@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use jiff::civil::Time;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
@@ -13,7 +13,7 @@ use crate::site::Access;
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{invite, out, socket};
+use super::{clock, invite, out, socket};
 
 /// Say what users may do with a site, or with a part of it, until the file says something else.
 ///
@@ -131,7 +131,11 @@ fn said(args: &Args, changed: AccessChanged) -> String {
         (_, false) => "; what that forbids has ended",
         (_, true) => "; what was left of what that forbids was cut",
     };
-    format!("{} is {}{rest}.", args.place, changed.access)
+    let back = args.back_at.map_or(String::new(), |at| {
+        let at = clock::date_and_time(at);
+        format!(" Users are told to come back at {at}.")
+    });
+    format!("{} is {}{rest}.{back}", args.place, changed.access)
 }
 
 fn exit_of(error: &AskError) -> Exit {
@@ -156,9 +160,23 @@ fn back_at(text: &str) -> Result<Timestamp, String> {
 }
 
 fn back_at_after(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
-    let wrong = || format!("{text:?} is no time: write 14:30, or 2026-02-14T14:30:00Z");
-    let Ok(time) = Time::from_str(text) else {
-        let at: Timestamp = text.parse().map_err(|_| wrong())?;
+    let wrong = || {
+        format!(
+            "{text:?} is no time: write 14:30 (the next one, by the clock of this machine), \
+             2026-02-14T14:30 (by the same clock), or 2026-02-14T14:30:00Z"
+        )
+    };
+    // A date beside the time would be passed over.
+    let has_date = text.len() > "14:30:00".len();
+    let Ok(time) = Time::from_str(if has_date { "" } else { text }) else {
+        let local = || {
+            DateTime::from_str(text)
+                .ok()?
+                .to_zoned_datetime(now.time_zone().clone())
+                .ok()
+        };
+        let at = text.parse().ok().or_else(|| Some(local()?.timestamp()));
+        let at: Timestamp = at.ok_or_else(wrong)?;
         return if at > now.timestamp() {
             Ok(at)
         } else {
@@ -195,5 +213,10 @@ mod tests {
         assert_eq!(at(ahead).as_deref(), Ok("2010-02-14T15:00:00Z"));
         assert!(at("2010-02-14T13:00:00Z").is_err());
         assert!(at("soon").is_err());
+        let elsewhere = at("2010-02-16T15:00:00+02:00");
+        assert_eq!(elsewhere.as_deref(), Ok("2010-02-16T13:00:00Z"));
+        let here = at("2010-02-16 15:00");
+        assert_eq!(here.as_deref(), Ok("2010-02-16T15:00:00Z"));
+        assert!(at("2010-02-14 13:00").is_err(), "it is past");
     }
 }

@@ -25,16 +25,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let file = files::routes(args.file.as_deref());
     match app::run(&file).await {
         Ok(()) => Ok(Exit::Settled),
-        Err(error) => Ok(failed(error)),
+        Err(error) => Ok(failed(&error)),
     }
 }
 
 /// Says why the daemon cannot run; mistakes in the file one per line, as `check` does.
-pub(super) fn failed(error: app::Error) -> Exit {
+pub(super) fn failed(error: &app::Error) -> Exit {
     // What is lacking has to be put there first: to start again and again is of no use. A file that
     // is there and cannot be read may be so for a moment only.
     let is_not_there = |error: &app::Error| matches!(error, app::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound);
-    let lacks = matches!(error, app::Error::Certificates(_)) || is_not_there(&error);
+    let lacks = matches!(error, app::Error::Certificates(_)) || is_not_there(error);
     let mistakes = error.mistakes();
     for mistake in mistakes {
         out::complain(&mistake.to_string());
@@ -42,6 +42,7 @@ pub(super) fn failed(error: app::Error) -> Exit {
     if !mistakes.is_empty() {
         return Exit::Usage;
     }
-    out::complain(&format!("pointsman: {:#}", anyhow::Error::from(error)));
+    // Each says itself what caused it.
+    out::complain(&format!("pointsman: {error}"));
     if lacks { Exit::Usage } else { Exit::Failed }
 }

@@ -71,6 +71,8 @@ pub(super) async fn undo(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
             return Ok(Exit::Usage);
         }
     }
+    let moves = history::moves(&found);
+    out::complain(&format!("This takes back flip {}: {moves}.", found.id));
     let body = FlipBody {
         undo: Some(found.id),
         during: args.during.or_else(|| same_as(&found)),

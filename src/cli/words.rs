@@ -29,6 +29,8 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "rehearsing" => format!("checking {to} before anyone waits{}", gone_over(flip)),
         "quiescing" => "the intent is in the journal".into(),
         "holding" => "users are held; what is in flight goes on".into(),
+        // At first that is so for an instant in every flip.
+        "draining" if in_flight == 0 && !has_lasted(flip) => "nothing in flight".into(),
         "draining" if in_flight == 0 => {
             "nothing in flight, but an origin may still be at work on a write given up".into()
         }
@@ -42,6 +44,12 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
         "restoring" => "going back".into(),
         _ => String::new(),
     }
+}
+
+/// Tells whether the phase of a flip goes on for longer than it has to.
+fn has_lasted(flip: &FlipStatus) -> bool {
+    let since = flip.timeline.last().map(|entry| entry.at);
+    since.is_some_and(|at| jiff::Timestamp::now().duration_since(at).as_millis() > 500)
 }
 
 /// What users get while a flip is in progress.

@@ -68,7 +68,7 @@ impl Actor {
             moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
             during: plan.during,
             who: request.who.clone(),
-            reason: request.reason().map(str::to_owned),
+            reason: request.reason().map(on_one_line),
             skipped,
             began: Timestamp::now(),
             words,
@@ -264,4 +264,11 @@ fn during(moves: &[Moving]) -> During {
 
 pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// Takes out of a text what would move the cursor of a terminal on which it is shown.
+fn on_one_line(text: &str) -> String {
+    let each = text.chars();
+    let each = each.map(|letter| if letter.is_control() { ' ' } else { letter });
+    each.collect()
 }

@@ -337,10 +337,11 @@ fn lease(planned: &PlannedFlip, moves: &[Moving]) -> Vec<String> {
     if planned.lease_ms == 0 && moves.iter().all(|moving| moving.lease.is_none()) {
         return Vec::new();
     }
-    vec![format!(
-        "until no client may use an old DNS answer (as things are now, {} from the beginning)",
-        shown(Duration::from_millis(planned.lease_ms))
-    )]
+    let now = match planned.lease_ms {
+        0 => "now none may".to_owned(),
+        left => format!("now some may for {}", shown(Duration::from_millis(left))),
+    };
+    vec![format!("until no client may use an old DNS answer ({now})")]
 }
 
 fn shown(time: Duration) -> String {

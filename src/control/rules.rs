@@ -66,7 +66,7 @@ impl Actor {
         let left = left.as_secs() + 1;
         Err(format!(
             "{site} has moved in flip {flip}, and stays for {interval:?} after that \
-             (`flip.min_interval`): wait {left} s more, take that flip back with `pointsman undo`, \
+             (`flip.min_interval`): wait {left} s more, take that flip back with `pointsman undo {site}`, \
              or go over the rule with --force-interval and a --reason"
         ))
     }

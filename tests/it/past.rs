@@ -153,6 +153,9 @@ fn the_history_has_every_flip_with_who_why_when_and_how_it_ended() {
     ] {
         assert!(full.contains(part), "no {part:?} in {full}");
     }
+    let (code, said) = run(place, &["history", "nosuch"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there is no site nosuch"), "{said}");
     let (code, said) = run(place, &["history", "--flip", "99"]);
     assert_eq!(code, Some(2), "{said}");
 }

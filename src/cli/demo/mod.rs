@@ -49,14 +49,14 @@ pub(super) async fn demo(args: Args) -> anyhow::Result<Exit> {
     let file = files::routes(args.file.as_deref());
     let app = match App::build(&file) {
         Ok(app) => app,
-        Err(error) => return Ok(failed(error)),
+        Err(error) => return Ok(failed(&error)),
     };
     let table = Table::clone(app.table());
     issue::if_missing(&table)?;
     let origins = Origins::start(&table)?;
     let running = match app.spawn() {
         Ok(running) => running,
-        Err(error) => return Ok(failed(error)),
+        Err(error) => return Ok(failed(&error)),
     };
     let mut terminated = signal(SignalKind::terminate())?;
     let mut hung_up = signal(SignalKind::hangup())?;

@@ -37,7 +37,7 @@ use super::{Output, out, plan, socket};
     after_help = "Examples:\n  pointsman flip ispot --to backup --reason \"disk failure\"\n  \
                         pointsman flip ispot megalab --during hold --yes\n  \
                         pointsman flip --group web --to backup --reason \"disk failure\"\n  \
-                        pointsman flip ispot --now --reason \"live is dead\"\n  \
+                        pointsman flip ispot --to backup --now --reason \"live is dead\"\n  \
                         pointsman flip ispot --force-check quiz --reason \"quiz is off today\"\n  \
                         pointsman flip --cancel 7"
 )]

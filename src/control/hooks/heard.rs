@@ -166,6 +166,14 @@ impl Actor {
             Some(Stopped::By(flip)) => {
                 let phase = run.phase;
                 tracing::warn!(flip = %id, %phase, "its hooks were ended by emergency flip {flip}");
+                // Also when that flip goes back itself: nobody runs them again.
+                for moved in &run.moves {
+                    let why = format!(
+                        "flip {id}: its {phase} hooks were ended by emergency flip {flip} before \
+                         they were through: look whether what they start runs"
+                    );
+                    self.problems.insert(moved.site.clone(), why);
+                }
                 self.hooks_through(id);
             }
             None => self.hooks_through(id),

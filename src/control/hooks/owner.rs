@@ -24,7 +24,7 @@ const EMERGENCY_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct HookRun {
     pub(crate) phase: HookPhase,
-    moves: Vec<Move>,
+    pub(super) moves: Vec<Move>,
     /// Tells the runner to end them.
     stop: watch::Sender<bool>,
     /// Why it was told.
