@@ -50,8 +50,8 @@ pub use text::{Change, Source, Text};
 /// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
 const BLOCKS_MAX: usize = 1_000;
 
-/// Blocks of a large table that are read at a time: their tree takes a few megabytes.
-pub(super) const PART: usize = 1_000;
+/// Blocks of a large table that are read at a time: their tree fits into a cache of the processor.
+pub(super) const PART: usize = 200;
 
 /// Loads the texts of one file, each as cheaply as the one before it allows.
 #[derive(Debug)]
