@@ -27,6 +27,7 @@
 //!
 //! Nothing is left behind by a crash. Proved by `tests/it/increment.rs`: random tables and edits.
 
+mod change;
 mod cut;
 mod edit;
 mod parts;
@@ -43,9 +44,10 @@ use super::edit::{EditError, splice_active};
 use super::matcher::Matcher;
 use super::model::{Dns, ReadFile, Site, Table};
 use super::resolve;
+pub use change::{Change, Source};
 use cut::Cut;
 use edit::{Edit, Small};
-pub use text::{Change, Source, Text};
+pub use text::Text;
 
 /// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
 const BLOCKS_MAX: usize = 1_000;
@@ -251,7 +253,7 @@ impl Plain {
         let of_host = |name| Some(&table.sites[table.matcher.owner(name)?].name);
         let owner = |name| self.names.get(name).or_else(|| of_host(name));
         let claims = small.sites.iter().flat_map(|site| claimed_by(site));
-        let mut owners = claims.filter_map(|name| owner(name));
+        let mut owners = claims.filter_map(owner);
         owners.all(|owner| gone.contains(owner) || small.site(owner.as_str()).is_some())
     }
 
