@@ -60,7 +60,7 @@ pub(super) fn access(site: &SiteStatus) -> Vec<String> {
     });
     let places = std::iter::once(whole).chain(parts);
     let closed = places.filter(|(_, access, said)| *access != Access::Open || said.is_some());
-    let line = |(place, access, said): (String, Access, &Option<AccessSaid>)| match said {
+    let line = |(place, access, said): (String, Access, &Option<Box<AccessSaid>>)| match said {
         Some(said) => {
             let because = said.reason.as_deref().unwrap_or("no reason given");
             let who = &said.who.name;

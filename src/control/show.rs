@@ -202,7 +202,7 @@ impl Actor {
                         .collect()
                 })
                 .unwrap_or_default(),
-            emergency: self.emergencies.get(name).cloned(),
+            emergency: self.emergencies.get(name).cloned().map(Box::new),
         }
     }
 
@@ -215,16 +215,16 @@ impl Actor {
         view.parts().iter().map(part).collect()
     }
 
-    fn said_of(&self, site: &SiteName, prefix: &str) -> Option<AccessSaid> {
+    fn said_of(&self, site: &SiteName, prefix: &str) -> Option<Box<AccessSaid>> {
         let (site, prefix) = (site.clone(), prefix.to_owned());
         let said = self.ledger.accesses.get(&Place { site, prefix })?;
-        Some(AccessSaid {
+        Some(Box::new(AccessSaid {
             word: said.word,
             reason: said.reason.clone(),
             back_at: said.back_at,
             who: said.who.clone(),
             at: said.at,
-        })
+        }))
     }
 
     /// Tells which side the file asks for: its word as last read, unless that was or is about to

@@ -74,7 +74,7 @@ pub struct SiteStatus {
     pub access: Access,
     /// What an operator said of that, when it is not as the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_said: Option<AccessSaid>,
+    pub access_said: Option<Box<AccessSaid>>,
     /// Parts that have a word of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartStatus>,
@@ -88,7 +88,7 @@ pub struct SiteStatus {
     pub sides: Vec<SideName>,
     /// What its last flip left at risk, when that was an emergency.
     #[serde(default)]
-    pub emergency: Option<Emergency>,
+    pub emergency: Option<Box<Emergency>>,
 }
 
 /// What an emergency flip skipped and cut, and what the side that it left may have that no other
@@ -125,7 +125,7 @@ pub struct PartStatus {
     pub access: Access,
     /// What an operator said of that, when it is not as the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub said: Option<AccessSaid>,
+    pub said: Option<Box<AccessSaid>>,
 }
 
 /// What an operator said of an access.

@@ -46,6 +46,20 @@ impl Matcher {
         self
     }
 
+    /// Counts the hosts.
+    pub(super) fn hosts(&self) -> usize {
+        self.exact.len() + self.below.len()
+    }
+
+    /// Finds the position of the site that has a host as the table writes it, `*.` included.
+    pub(super) fn owner(&self, host: &str) -> Option<usize> {
+        let owner = match host.strip_prefix("*.") {
+            Some(parent) => self.below.get(parent),
+            None => self.exact.get(host),
+        };
+        owner.copied()
+    }
+
     /// Finds the position of the site that has a host, written in any case.
     ///
     /// Allocates only for a host that is not in lower case.

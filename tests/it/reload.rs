@@ -326,3 +326,61 @@ fn a_table_that_cannot_be_served_leaves_nothing_in_the_journal() {
     assert_eq!((adopted(), place.generation()), (1, 1));
     drop(daemon);
 }
+
+#[test]
+fn among_many_sites_the_status_shows_an_edit_and_a_flip_where_they_are_and_nowhere_else() {
+    let stage = Stage::with(&OneSite::default());
+    let place = &stage.place;
+    let many = (0..600).map(|number| {
+        format!(
+            "  a{number:03}: {{hosts: [a{number:03}.example.org], active: live, sides: {{live: \
+             {{web: [http://127.0.0.1:1]}}, backup: {{web: [http://127.0.0.1:2]}}}}}}\n"
+        )
+    });
+    place.replace(&(place.text() + &many.collect::<String>()));
+    place.until_generation(2);
+    let sites = || until("the status", || place.status_json())["sites"].clone();
+    let before = sites();
+
+    place.edit(&[(
+        "[a300.example.org], active: live",
+        "[a300.example.org], active: live, access: read-only",
+    )]);
+    place.until_generation(3);
+    assert_eq!(place.flip("backup").0, 0);
+
+    let after = sites();
+    let (before, after) = (before.as_array().unwrap(), after.as_array().unwrap());
+    let pairs = before.iter().zip(after);
+    let differ = pairs.filter(|(before, after)| before != after);
+    let shown: Vec<_> = differ
+        .map(|(_, site)| {
+            let words = ["name", "active", "access"].map(|key| site[key].as_str().unwrap());
+            words.join(" ")
+        })
+        .collect();
+    assert_eq!(shown, ["a300 live read-only", "ispot backup open"]);
+    assert_eq!(before.len(), 601);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_not_taken_and_what_follows_it_is() {
+    let stage = Stage::with(&OneSite::default());
+    let place = &stage.place;
+    let text = place.text();
+    let (head, tail) = text.split_once("  # the word").unwrap();
+    let beside = place.file().with_file_name("new.yaml");
+    std::fs::write(
+        &beside,
+        [head.as_bytes(), b" # \xff", tail.as_bytes()].concat(),
+    )
+    .unwrap();
+    std::fs::rename(&beside, place.file()).unwrap();
+    place.until_not_taken("it is not UTF-8 text");
+    assert_eq!(place.curl("/", &[]).0, 200);
+
+    place.replace(&text.replace("  # the word", "  # the w\u{f6}rd"));
+    place.until_taken();
+    assert_eq!(place.flip("backup").0, 0);
+    assert!(place.text().contains("active: backup  # the w\u{f6}rd"));
+}

@@ -194,3 +194,76 @@ fn a_site_that_no_position_names_stays_where_it_was() {
     );
     assert!(doubtful.site(&SiteName::new("three")).is_none());
 }
+
+/// Writes a table of many sites, each with an origin of its own.
+fn many(count: usize) -> String {
+    let head = &TEXT[..TEXT.find("  one:").unwrap()];
+    let site = |number: usize| {
+        format!(
+            "  s{number:04}:\n    hosts: [s{number:04}.c.example]\n    active: live\n    sides: \
+             {{live: {{web: [http://10.1.0.1:{}]}}, backup: {{web: [http://10.1.0.2]}}}}\n",
+            number + 1
+        )
+    };
+    head.to_owned() + &(0..count).map(site).collect::<String>()
+}
+
+/// Lists the sites of which another lane is shown than before.
+fn with_another_lane(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let names = before.table.sites.iter().map(|site| site.name.as_str());
+    let stay = names.filter(|name| after.table.site(name).is_some());
+    let others = stay.filter(|name| !Arc::ptr_eq(lane(before, name), lane(after, name)));
+    others.map(String::from).collect()
+}
+
+#[test]
+fn among_many_sites_all_but_those_that_an_edit_or_a_move_touches_are_shared() {
+    let text = many(1_000);
+    let mut loader = Loader::new(Path::new("routes.yaml"));
+    let old = loader.load(text.clone(), &NoFiles).unwrap();
+    let follow = |before: Option<&Snapshot>, table: &Arc<Table>, positions: &Positions| {
+        let (table, zones) = (Arc::clone(table), Arc::new(Zones::default()));
+        Snapshot::follow(before, Generation(1), table, positions, zones)
+    };
+    let first = follow(None, &old, &all_live(&old));
+
+    // One is edited, and others move where nothing is edited.
+    let edited = text.replace("10.1.0.1:501]", "10.1.0.9:501]");
+    let new = loader.load(edited.clone(), &NoFiles).unwrap();
+    assert_eq!(diff(&old, &new).changed, names(&["s0500"]));
+    let moves = ["s0003", "s0999"].map(|name| (SiteName::new(name), at("backup", 2)));
+    let next = follow(Some(&first), &new, &Positions(moves.into()));
+    assert_eq!(
+        with_another_lane(&first, &next),
+        ["s0003", "s0500", "s0999"]
+    );
+    assert_eq!(lane(&next, "s0500").origins[0].host, "10.1.0.9");
+    assert_eq!(
+        next.position(&SiteName::new("s0003")),
+        Some(at("backup", 2))
+    );
+    assert_eq!(next.position(&SiteName::new("s0002")), Some(at("live", 1)));
+    for (host, name) in [("s0004.c.example", "s0004"), ("s0999.c.example", "s0999")] {
+        assert_eq!(next.route(host, "/").unwrap().view.site.name.as_str(), name);
+    }
+
+    // One goes, one comes: every other is somewhere else in the list, and where it was.
+    let shifted = edited.replace("  s0010:", "  t0010:");
+    let shifted = loader.load(shifted, &NoFiles).unwrap();
+    let found = diff(&new, &shifted);
+    assert_eq!(
+        (found.added, found.removed),
+        (names(&["t0010"]), names(&["s0010"]))
+    );
+    let last = follow(
+        Some(&next),
+        &shifted,
+        &Positions([(SiteName::new("t0010"), at("live", 1))].into()),
+    );
+    assert_eq!(with_another_lane(&next, &last), [] as [&str; 0]);
+    assert_eq!(last.position(&SiteName::new("t0010")), Some(at("live", 1)));
+    assert_eq!(
+        last.position(&SiteName::new("s0999")),
+        Some(at("backup", 2))
+    );
+}

@@ -7,7 +7,8 @@
 
 use std::ops::Range;
 
-use super::text::{Change, Text};
+use super::change::Change;
+use super::text::Text;
 
 /// A text as it was cut.
 #[derive(Clone, Debug, PartialEq, Eq)]

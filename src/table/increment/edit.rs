@@ -8,8 +8,9 @@ use crate::site::SiteName;
 use super::super::diagnostic::{Diagnostic, in_order};
 use super::super::model::{ReadFile, Table};
 use super::super::resolve::{self, Elsewhere};
+use super::change::Change;
 use super::cut::{Cut, Kept};
-use super::text::{Change, Text};
+use super::text::Text;
 
 /// The difference of two texts, block by block.
 pub(super) struct Edit {

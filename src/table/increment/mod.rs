@@ -27,6 +27,7 @@
 //!
 //! Nothing is left behind by a crash. Proved by `tests/it/increment.rs`: random tables and edits.
 
+mod change;
 mod cut;
 mod edit;
 mod parts;
@@ -43,15 +44,16 @@ use super::edit::{EditError, splice_active};
 use super::matcher::Matcher;
 use super::model::{Dns, ReadFile, Site, Table};
 use super::resolve;
+pub use change::{Change, Source};
 use cut::Cut;
 use edit::{Edit, Small};
-pub use text::{Change, Source, Text};
+pub use text::Text;
 
 /// Blocks that are read one by one; for more, to load the whole is not much slower, and simpler.
 const BLOCKS_MAX: usize = 1_000;
 
-/// Blocks of a large table that are read at a time: their tree takes a few megabytes.
-pub(super) const PART: usize = 1_000;
+/// Blocks of a large table that are read at a time: their tree fits into a cache of the processor.
+pub(super) const PART: usize = 200;
 
 /// Loads the texts of one file, each as cheaply as the one before it allows.
 #[derive(Debug)]
@@ -74,8 +76,8 @@ pub(super) struct Last {
 #[derive(Debug)]
 pub(super) struct Plain {
     cut: Cut,
-    /// Which site has which host or name.
-    claims: HashMap<String, SiteName>,
+    /// Which site has which name that follows it; the hosts are in the matcher.
+    names: HashMap<String, SiteName>,
     /// The sites that name files, which may change by themselves.
     readers: BTreeSet<SiteName>,
 }
@@ -213,7 +215,7 @@ impl Last {
             self.table.site(name).is_some() && !edit.gone.contains(&SiteName::new(name))
         };
         let small = Small::load(&edit.text, &edit.cut, &picked, path, (files, &stays))?;
-        if !plain.are_free(&small.table, &edit.gone) {
+        if !plain.are_free(&self.table, &small.table, &edit.gone) {
             return None;
         }
         let warnings = edit.warnings(old, &self.table, &small)?;
@@ -239,21 +241,19 @@ impl Plain {
         if !is_so {
             return None;
         }
-        let mut claims = HashMap::with_capacity(2 * table.sites.len());
-        for site in table.sites.iter() {
-            claims.extend(claimed_by(site).map(|name| (name.to_owned(), site.name.clone())));
-        }
         Some(Self {
             cut,
-            claims,
+            names: table.sites.iter().flat_map(|site| named_by(site)).collect(),
             readers,
         })
     }
 
-    /// Tells whether what some sites claim is not claimed by any other that stays.
-    fn are_free(&self, small: &Table, gone: &BTreeSet<SiteName>) -> bool {
+    /// Tells whether what some sites claim is not claimed by any other site of a table that stays.
+    fn are_free(&self, table: &Table, small: &Table, gone: &BTreeSet<SiteName>) -> bool {
+        let of_host = |name| Some(&table.sites[table.matcher.owner(name)?].name);
+        let owner = |name| self.names.get(name).or_else(|| of_host(name));
         let claims = small.sites.iter().flat_map(|site| claimed_by(site));
-        let mut owners = claims.filter_map(|name| self.claims.get(name));
+        let mut owners = claims.filter_map(owner);
         owners.all(|owner| gone.contains(owner) || small.site(owner.as_str()).is_some())
     }
 
@@ -261,19 +261,17 @@ impl Plain {
     fn take_over(&mut self, before: &Table, small: Small, edit: Edit) {
         let read = small.table.sites.iter().map(|site| &site.name);
         for name in read.chain(&edit.gone) {
-            for claim in before
+            for following in before
                 .site(name.as_str())
                 .into_iter()
-                .flat_map(|site| claimed_by(site))
+                .flat_map(|site| &site.names)
             {
-                self.claims.remove(claim);
+                self.names.remove(&following.owner);
             }
             self.readers.remove(name);
         }
-        for site in small.table.sites.iter() {
-            let claims = claimed_by(site).map(|name| (name.to_owned(), site.name.clone()));
-            self.claims.extend(claims);
-        }
+        let sites = small.table.sites.iter();
+        self.names.extend(sites.flat_map(|site| named_by(site)));
         self.readers.extend(small.readers);
         self.cut = edit.cut;
     }
@@ -283,6 +281,12 @@ impl Plain {
 fn claimed_by(site: &Site) -> impl Iterator<Item = &str> {
     let following = site.names.iter().map(|name| &name.owner);
     site.hosts.iter().chain(following).map(String::as_str)
+}
+
+/// Lists the names that follow a site.
+fn named_by(site: &Site) -> impl Iterator<Item = (String, SiteName)> {
+    let owners = site.names.iter().map(|name| name.owner.clone());
+    owners.map(|owner| (owner, site.name.clone()))
 }
 
 /// Puts the sites of a small table in the place of those that a table has of the same names.

@@ -14,7 +14,7 @@ use super::super::model::{ReadFile, Site, Table};
 use super::cut::Cut;
 use super::edit::Small;
 use super::text::Text;
-use super::{Plain, claimed_by};
+use super::{Plain, named_by};
 
 /// Loads a text that is plainly cut, so many blocks at a time; `None` when there is a mistake.
 pub(super) fn load(
@@ -27,7 +27,8 @@ pub(super) fn load(
     let count = cut.blocks.len();
     let (mut sites, mut words) = (Vec::<Arc<Site>>::with_capacity(count), BTreeMap::new());
     let (mut warnings, mut readers) = (Vec::new(), BTreeSet::new());
-    let mut claims = HashMap::with_capacity(2 * count);
+    let mut followers = HashMap::new();
+    let mut hosts = 0;
     let mut rest: Option<Table> = None;
     let names: HashSet<&str> = (0..count).map(|block| cut.name(text, block)).collect();
     let is_there = |name: &str| names.contains(name);
@@ -38,8 +39,9 @@ pub(super) fn load(
         readers.append(&mut small.readers);
         let mut table = small.table;
         for site in table.sites.iter() {
-            for name in claimed_by(site) {
-                if claims.insert(name.to_owned(), site.name.clone()).is_some() {
+            hosts += site.hosts.len();
+            for (name, site) in named_by(site) {
+                if followers.insert(name, site).is_some() {
                     return None;
                 }
             }
@@ -58,8 +60,13 @@ pub(super) fn load(
     }
     sites.sort_by(|one, other| one.name.cmp(&other.name));
     let sites = Chunks::from_iter(sites);
+    let matcher = Matcher::new(&sites);
+    // Whatever two sites claim is the only one in there, or is there twice.
+    if matcher.hosts() < hosts || followers.keys().any(|name| matcher.owner(name).is_some()) {
+        return None;
+    }
     let table = Table {
-        matcher: Arc::new(Matcher::new(&sites)),
+        matcher: Arc::new(matcher),
         sites,
         words: Arc::new(words),
         warnings: in_order(warnings),
@@ -67,7 +74,7 @@ pub(super) fn load(
     };
     let plain = Plain {
         cut,
-        claims,
+        names: followers,
         readers,
     };
     Some((table, plain))
