@@ -38,7 +38,7 @@ impl Actor {
         let found = journal.flip(flip);
         let found = found.map_err(|error| refused(error.to_string()))?;
         let found = found.ok_or_else(|| refused("the journal has no such flip".into()))?;
-        if !["committed", "settled", "moved"].contains(&found.state.as_str()) {
+        if !found.has_moved() {
             return Err(refused(format!("it moved nothing: it is {}", found.state)));
         }
         let snapshot = self.board.current();

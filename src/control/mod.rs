@@ -43,6 +43,7 @@ mod past;
 mod plan;
 mod read;
 mod recover;
+mod rehearsal;
 mod reload;
 mod repeats;
 mod request;

@@ -159,12 +159,12 @@ impl Actor {
         let timeline = flip.timeline.as_deref();
         let timeline = timeline.and_then(|json| serde_json::from_str(json).ok());
         let timeline: Vec<PhaseEntry> = timeline.unwrap_or_default();
-        let id = flip.id;
+        let (id, has_moved) = (flip.id, flip.has_moved());
         let moves = flip.moves.into_iter();
         PastFlip {
             id,
             outcome: flip.state.parse().ok(),
-            has_moved: ["committed", "settled", "moved"].contains(&flip.state.as_str()),
+            has_moved,
             moves: moves.map(|past| self.evidence(id, past)).collect(),
             during: flip.during,
             who: flip.who,

@@ -1,7 +1,6 @@
 //! Planning: all that a rehearsal does, with nobody held and nothing journalled, and what would
 //! follow from it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,13 +14,12 @@ use crate::zone;
 
 use super::actor::Actor;
 use super::begin::{has_checks, list, plan};
-use super::checks::{self, Thoroughness};
 use super::handle::FlipError;
-use super::hooks::{self, phase_of};
+use super::hooks::phase_of;
 use super::past::held_ms;
+use super::rehearsal::checks_gone_over;
 use super::request::FlipRequest;
 use super::running::Moving;
-use super::steps::targets;
 
 /// How many earlier flips of a site the expected hold is made from.
 const FLIPS_LOOKED_AT: u32 = 20;
@@ -84,27 +82,10 @@ impl Actor {
             }
         };
         let mut planned = self.planned(request, &moves);
-        let skips_checks = request.skipped().contains(&Skipped::Checks);
-        let targets = targets(&moves);
-        let but = Arc::new(checks_gone_over(&planned.skipped));
-        let tried = match self.look_at_rules(request, &moves) {
-            Ok(()) if !request.now => self.try_out_words(&targets),
-            rules => rules,
-        };
-        let of_hooks = (!request.now).then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
-        let (of_hooks, file) = (of_hooks.into_iter().flatten().collect(), self.file.clone());
+        let rules = self.look_at_rules(request, &moves);
+        let rehearsal = self.rehearsal(&moves, &planned.skipped, rules);
         tokio::spawn(async move {
-            let tried = match tried {
-                Ok(()) => hooks::all_found(of_hooks, file).await,
-                refused => refused,
-            };
-            let checked = match tried {
-                Ok(()) if !skips_checks => {
-                    checks::apart(checks::all(targets, Thoroughness::AllTries, but)).await
-                }
-                tried => tried,
-            };
-            planned.refused = checked.err();
+            planned.refused = rehearsal.await.err();
             let _ = reply.send(Ok(planned));
         });
     }
@@ -249,11 +230,6 @@ impl Actor {
         }
         said
     }
-}
-
-fn checks_gone_over(skipped: &[Skipped]) -> Vec<String> {
-    let named = skipped.iter().filter_map(Skipped::check);
-    named.map(str::to_owned).collect()
 }
 
 fn checked(moves: &[Moving], sides: &str, skipped: &[Skipped]) -> String {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::flip::{Flip, Scope};
 use crate::journal::{CutRecord, NewFlip, ZoneRecord};
-use crate::site::{self, Answers, During, Epoch, FlipId, Move, SideName, SiteName, Skipped};
+use crate::site::{self, Answers, During, Epoch, FlipId, Move, SideName, SiteName};
 use crate::switchboard::{Cut, HoldCounts, Lane, Publication, Snapshot};
 use crate::table::Site;
 use crate::zone::AnswerLease;
@@ -125,18 +125,6 @@ impl Running {
     /// Tells whether the old side is to be taken as dead.
     pub(super) fn is_emergency(&self) -> bool {
         site::is_emergency(&self.journalled.skipped)
-    }
-
-    /// Tells whether the target is taken as it is.
-    pub(super) fn skips_checks(&self) -> bool {
-        self.journalled.skipped.contains(&Skipped::Checks)
-    }
-
-    /// Lists the checks of the target that are gone over.
-    pub(super) fn skipped_checks(&self) -> Vec<String> {
-        let skipped = self.journalled.skipped.iter();
-        let named = skipped.filter_map(|skipped| skipped.check().map(str::to_owned));
-        named.collect()
     }
 
     /// Finds where a site goes.

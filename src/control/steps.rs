@@ -6,80 +6,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::flip::{Commit, CutWhat, Ending, Flip, Input, Moment, Scope};
+use crate::flip::{Commit, CutWhat, Ending, Input, Moment, Scope};
 use crate::journal::{CommitError, FlipEnd};
-use crate::site::{Answers, FlipId, Outcome, Position, Positions, SideName, Tunnels};
+use crate::site::{Answers, FlipId, Outcome, Position, Positions, Tunnels};
 use crate::switchboard::{Cut, Snapshot};
-use crate::table::{Diagnostic, Site};
+use crate::table::Diagnostic;
 
 use super::actor::{Actor, Event};
-use super::checks::{self, Thoroughness};
+use super::checks;
 use super::emergency::{about_to_be_cut, lanes};
 use super::ledger::Ground;
 use super::running::{Closed, Moving, Prepared, Running};
-use super::{confirm, failpoint, hooks, rewrite};
+use super::{confirm, failpoint};
 
 /// How long a worker may take to turn to a new snapshot; it takes microseconds.
 pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Actor {
-    pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
-        let running = self.flips.get(&id)?;
-        if running.skips_checks() {
-            return Some(Input::Preflight(Ok(())));
-        }
-        let rehearses = matches!(running.flip, Flip::Rehearsing(_));
-        let targets = targets(&running.moves);
-        // A word that cannot be rewritten is no reason to stay on a dead side: it is tried again,
-        // and shown, until it can be.
-        let needs_word = rehearses && !running.is_emergency();
-        let rules = running.rules.clone();
-        let tried = match rules {
-            Ok(()) if needs_word => self.try_out_words(&targets),
-            rules => rules,
-        };
-        let of_hooks = needs_word.then(|| targets.iter().map(|(site, _)| Arc::clone(site)));
-        let sites: Vec<_> = of_hooks.into_iter().flatten().collect();
-        let file = self.file.clone();
-        let running = self.flips.get_mut(&id)?;
-        let but = Arc::new(running.skipped_checks());
-        running.spawn_answer(&self.events, async move {
-            let tried = match tried {
-                Ok(()) => hooks::all_found(sites, file).await,
-                Err(why) => Err(why),
-            };
-            if let Err(why) = tried {
-                return Input::Preflight(Err(why));
-            }
-            let how = if rehearses {
-                Thoroughness::AllTries
-            } else {
-                Thoroughness::OneTry
-            };
-            Input::Preflight(checks::apart(checks::all(targets, how, but)).await)
-        })
-    }
-
-    /// Looks whether the words of sites could be rewritten after they have moved.
-    pub(super) fn try_out_words(&self, targets: &[(Arc<Site>, SideName)]) -> Result<(), String> {
-        for (site, to) in targets {
-            let words = self.table.words.get(&site.name);
-            let word = words.and_then(|words| words.active.as_ref());
-            if word.is_none_or(|word| word == to) {
-                continue;
-            }
-            rewrite::try_out(&self.file, &self.loader, &site.name, to).map_err(|why| {
-                format!(
-                    "the word of {} could not be written into the file after it: {why}; put that \
-                     right first (see `pointsman check`), let the daemon write there, or leave \
-                     `active:` out of the file",
-                    site.name
-                )
-            })?;
-        }
-        Ok(())
-    }
-
     pub(super) fn journal_intent(&mut self, id: FlipId) -> Result<(), String> {
         let running = self.flips.get_mut(&id).ok_or("the flip is gone")?;
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
@@ -417,12 +360,6 @@ impl Running {
         });
         None
     }
-}
-
-/// Lists the sides that sites are to move to.
-pub(super) fn targets(moves: &[Moving]) -> Vec<(Arc<Site>, SideName)> {
-    let target = |moving: &Moving| (Arc::clone(&moving.site), moving.planned.to.clone());
-    moves.iter().map(target).collect()
 }
 
 pub(super) fn not_turned(late: &[String]) -> String {

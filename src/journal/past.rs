@@ -35,6 +35,13 @@ pub struct FlipRecord {
     pub skipped: Vec<Skipped>,
 }
 
+impl FlipRecord {
+    /// Tells whether it has moved its sites: its commit is on disk, and was not taken back.
+    pub fn has_moved(&self) -> bool {
+        ["committed", "settled", "moved"].contains(&self.state.as_str())
+    }
+}
+
 /// One move of a flip, and what the lane that it left had recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MoveRecord {
