@@ -11,9 +11,10 @@ use crate::flip::{Flip, Plan};
 use crate::journal::NewFlip;
 use crate::site::{Answers, DrainThen, During, FlipId, Move, SideName, SiteName, Skipped};
 use crate::switchboard::now_ms;
-use crate::table::Site;
+use crate::table::{Freshness, Site};
 
 use super::actor::Actor;
+use super::freshness;
 use super::handle::FlipError;
 use super::request::{FlipRequest, Forced};
 use super::running::{Moving, Running};
@@ -60,7 +61,7 @@ impl Actor {
         }
         let plan = plan(&moves, request.now);
         let (flip, actions) = Flip::begin(plan);
-        let mut skipped = request.skipped();
+        let mut skipped = freshness::with_skipped(request, &moves);
         if request.now && self.lease_runs(&moves) {
             skipped.push(Skipped::Lease);
         }
@@ -189,10 +190,13 @@ pub(super) fn has_checks(moves: &[Moving], forced: &Forced) -> Result<(), FlipEr
     let Forced::Named(names) = forced else {
         return Ok(());
     };
+    let has_marker = |moving: &Moving| moving.site.freshness.is_some();
+    let freshness = moves.iter().any(has_marker).then_some(Freshness::CHECK);
     let checks = moves
         .iter()
         .flat_map(|moving| &moving.site.preflight.checks);
-    let known: BTreeSet<_> = checks.map(|check| check.name.as_str()).collect();
+    let checks = checks.map(|check| check.name.as_str());
+    let known: BTreeSet<_> = checks.chain(freshness).collect();
     match names.iter().find(|name| !known.contains(name.as_str())) {
         None => Ok(()),
         Some(unknown) => Err(FlipError::UnknownCheck {

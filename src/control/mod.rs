@@ -32,6 +32,7 @@ mod drive;
 mod emergency;
 mod evidence;
 mod failpoint;
+mod freshness;
 mod group;
 mod handle;
 mod hooks;

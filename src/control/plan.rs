@@ -14,6 +14,7 @@ use crate::zone;
 
 use super::actor::Actor;
 use super::begin::{has_checks, list, plan};
+use super::freshness;
 use super::handle::FlipError;
 use super::hooks::phase_of;
 use super::past::held_ms;
@@ -108,7 +109,7 @@ impl Actor {
         let mut planned = PlannedFlip {
             moves: moves.iter().map(|moving| moving.planned.clone()).collect(),
             during: plan.during,
-            skipped: request.skipped(),
+            skipped: freshness::with_skipped(request, moves),
             refused: None,
             steps: Vec::new(),
             in_flight,
@@ -239,6 +240,12 @@ fn checked(moves: &[Moving], sides: &str, skipped: &[Skipped]) -> String {
         .flat_map(|moving| &moving.site.preflight.checks);
     let names = names.filter(|check| !but.contains(&check.name));
     let names = distinct(names.map(|check| check.name.as_str()));
+    let has_marker = |moving: &Moving| moving.site.freshness.is_some();
+    let is_compared = moves.iter().any(has_marker) && !but.iter().any(|name| name == "freshness");
+    if is_compared {
+        let checks = if names.is_empty() { "none" } else { &names };
+        return format!("the checks of {sides}: {checks}; and whether its data are fresh");
+    }
     if names.is_empty() {
         format!("there are no checks of {sides}")
     } else {

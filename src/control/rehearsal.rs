@@ -9,7 +9,7 @@ use crate::table::Site;
 use super::actor::Actor;
 use super::checks::{self, Thoroughness};
 use super::running::Moving;
-use super::{hooks, rewrite};
+use super::{freshness, hooks, rewrite};
 
 impl Actor {
     /// Carries out the preflight of a flip: its rehearsal, or, while users wait, the checks alone.
@@ -28,10 +28,17 @@ impl Actor {
             return Some(Input::Preflight(Ok(())));
         }
         let (targets, but) = (targets(&running.moves), checks_gone_over(skipped));
+        let compared = freshness::compared(&running.moves, skipped);
         let checks = checks::all(targets, Thoroughness::OneTry, Arc::new(but));
         let running = self.flips.get_mut(&id)?;
         running.spawn_answer(&self.events, async move {
-            Input::Preflight(checks::apart(checks).await)
+            Input::Preflight(
+                checks::apart(async {
+                    checks.await?;
+                    freshness::compare(compared, freshness::When::AfterCopies).await
+                })
+                .await,
+            )
         })
     }
 
@@ -55,6 +62,7 @@ impl Actor {
         let of_hooks = targets.iter().filter(|_| is_planned);
         let of_hooks: Vec<_> = of_hooks.map(|(site, _)| Arc::clone(site)).collect();
         let skips_checks = skipped.contains(&Skipped::Checks);
+        let compared = freshness::compared(moves, skipped);
         let file = self.file.clone();
         async move {
             tried?;
@@ -63,7 +71,11 @@ impl Actor {
                 return Ok(());
             }
             let checks = checks::all(targets, Thoroughness::AllTries, Arc::new(but));
-            checks::apart(checks).await
+            checks::apart(async {
+                checks.await?;
+                freshness::compare(compared, freshness::When::BeforeCopies).await
+            })
+            .await
         }
     }
 

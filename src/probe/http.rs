@@ -52,29 +52,47 @@ pub struct HttpProbe {
 /// # Errors
 /// The first thing that was not as expected.
 pub(super) async fn check(probe: &HttpProbe) -> Result<(), Failed> {
+    answer(probe, Look::AsExpected).await.map(drop)
+}
+
+/// How much of an answer is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Look {
+    /// What there is an expectation of.
+    AsExpected,
+    /// The body too, which must be whole.
+    Body,
+}
+
+/// Asks, judges the answer, and gives what was read of its body.
+///
+/// # Errors
+/// The first thing that was not as expected, or that the body is more than is looked at.
+pub(super) async fn answer(probe: &HttpProbe, look: Look) -> Result<Vec<u8>, Failed> {
     let request = request(probe).map_err(|error| Failed::Unsendable(error.to_string()))?;
     let stream = connect(&probe.address).await?;
     let Some(tls) = &probe.tls else {
-        return ask(probe, request, stream).await;
+        return ask(probe, look, request, stream).await;
     };
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     let shaken = connector.connect(tls.server_name.clone(), stream).await;
     let stream = shaken.map_err(|error| Failed::Tls(error.to_string()))?;
-    ask(probe, request, stream).await
+    ask(probe, look, request, stream).await
 }
 
 async fn ask(
     probe: &HttpProbe,
+    look: Look,
     request: hyper::Request<Empty<Bytes>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> Result<(), Failed> {
+) -> Result<Vec<u8>, Failed> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failed::Broken(error.to_string()))?;
     let mut connection = std::pin::pin!(connection);
     let mut exchange = std::pin::pin!(async {
         let response = sender.send_request(request).await;
-        judge(probe, response.map_err(broken)?).await
+        judge(probe, look, response.map_err(broken)?).await
     });
     // The connection only drives the exchange; where it ends first, the exchange says why.
     tokio::select! {
@@ -96,11 +114,15 @@ fn request(probe: &HttpProbe) -> Result<hyper::Request<Empty<Bytes>>, http::Erro
         .body(Empty::new())
 }
 
-async fn judge(probe: &HttpProbe, response: hyper::Response<Incoming>) -> Result<(), Failed> {
+async fn judge(
+    probe: &HttpProbe,
+    look: Look,
+    response: hyper::Response<Incoming>,
+) -> Result<Vec<u8>, Failed> {
     let expect = &probe.expect;
     expect.judge_head(response.status(), response.headers())?;
-    if expect.body.is_empty() {
-        return Ok(());
+    if expect.body.is_empty() && matches!(look, Look::AsExpected) {
+        return Ok(Vec::new());
     }
     let mut body = response.into_body();
     let mut seen: Vec<u8> = Vec::new();
@@ -116,7 +138,11 @@ async fn judge(probe: &HttpProbe, response: hyper::Response<Incoming>) -> Result
             break;
         }
     }
-    expect.judge_body(&seen, whole)
+    expect.judge_body(&seen, whole)?;
+    match look {
+        Look::Body if !whole => Err(Failed::Value("the body has more than 1 MiB".into())),
+        Look::Body | Look::AsExpected => Ok(seen),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]

@@ -73,3 +73,15 @@ pub async fn run(probe: &Probe, timeout: Duration) -> Result<Passed, Failed> {
         elapsed: began.elapsed(),
     })
 }
+
+/// Makes one request, and gives the body of its answer, which has at most 1 MiB.
+///
+/// # Errors
+/// The first thing that was not as expected, or that the body is longer.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub async fn fetch(probe: &HttpProbe, timeout: Duration) -> Result<Vec<u8>, Failed> {
+    let fetched = tokio::time::timeout(timeout, http::answer(probe, http::Look::Body)).await;
+    fetched.unwrap_or(Err(Failed::Timeout(timeout)))
+}

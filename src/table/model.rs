@@ -11,6 +11,7 @@ use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteNa
 use super::check::{Check, Preflight};
 use super::chunks::Chunks;
 use super::diagnostic::Diagnostic;
+use super::freshness::Freshness;
 use super::hooks::Hooks;
 use super::matcher::Matcher;
 use super::path;
@@ -115,6 +116,8 @@ pub struct Site {
     pub flip: FlipPolicy,
     /// What is checked of its sides, all the time and before one takes over.
     pub preflight: Preflight,
+    /// What tells how new the data of a side are.
+    pub freshness: Option<Box<Freshness>>,
     /// What users see while they cannot be served.
     pub maintenance: Maintenance,
     /// How long an origin may take.

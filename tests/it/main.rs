@@ -20,6 +20,7 @@ mod emergency;
 mod ferret;
 mod flip_counts;
 mod flips;
+mod freshness;
 mod gate_loom;
 mod groups;
 mod h2;

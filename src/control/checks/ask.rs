@@ -1,6 +1,6 @@
 //! From a check of the table to probes, and from what they found to words.
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::certs::Trust;
 use crate::probe::{self, Body, CommandProbe, DnsProbe, Expect, HttpProbe, Probe, ProbeTls, Value};
@@ -91,18 +91,8 @@ impl Question<'_> {
     }
 
     fn http(&self, ask: &HttpAsk, trust: &Trust) -> Result<HttpProbe, String> {
-        let tls = trust.of(self.origin).map_err(|why| why.to_string())?;
-        Ok(HttpProbe {
-            address: self.origin.authority(),
-            tls: tls.map(|checked| ProbeTls {
-                config: checked.config,
-                server_name: checked.server_name,
-            }),
-            host: self.site.hosts[0].clone(),
-            method: ask.method.clone(),
-            path: ask.path.clone(),
-            expect: expect(ask)?,
-        })
+        let (method, path) = (ask.method.clone(), &ask.path);
+        request(self.site, self.origin, trust, (method, path, expect(ask)?))
     }
 
     fn dns(&self, ask: &DnsAsk) -> DnsProbe {
@@ -113,6 +103,30 @@ impl Question<'_> {
             answer: ask.answer.clone(),
         }
     }
+}
+
+/// Makes a request to one origin, as a visitor of the site who knows its address.
+///
+/// # Errors
+/// That the origin could not prove who it is, in words.
+pub(in crate::control) fn request(
+    site: &Site,
+    origin: &OriginAddr,
+    trust: &Trust,
+    (method, path, expect): (Method, &str, Expect),
+) -> Result<HttpProbe, String> {
+    let tls = trust.of(origin).map_err(|why| why.to_string())?;
+    Ok(HttpProbe {
+        address: origin.authority(),
+        tls: tls.map(|checked| ProbeTls {
+            config: checked.config,
+            server_name: checked.server_name,
+        }),
+        host: site.hosts[0].clone(),
+        method,
+        path: path.to_owned(),
+        expect,
+    })
 }
 
 fn expect(ask: &HttpAsk) -> Result<Expect, String> {

@@ -50,7 +50,7 @@ pub(super) const PREFIX: Form = form("path prefix", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const A_PREFIX: Form = form("</prefix>", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const AN_ADDRESS: Form = form("<key>", r".");
 
-const fn form(says: &'static str, pattern: &'static str) -> Form {
+pub(super) const fn form(says: &'static str, pattern: &'static str) -> Form {
     Form { says, pattern }
 }
 

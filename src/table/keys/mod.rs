@@ -18,6 +18,7 @@
 
 mod check;
 mod form;
+mod freshness;
 mod hooks;
 mod json;
 mod policy;

@@ -7,6 +7,7 @@ use super::form::{
     A_NAME, A_PREFIX, A_SIDE, ADDRESS, AN_ADDRESS, FILE, FROM, HOST, HOUR, ORIGIN, SECOND, SIDE,
     SITE_HOST, between, key,
 };
+use super::freshness::FRESHNESS;
 use super::policy::{FLIP, MAINTENANCE, READ_ONLY, TIMEOUTS};
 use super::{Key, Need, Shape};
 
@@ -89,6 +90,12 @@ pub(super) const SITE: &[Key] = &[
         Shape::Keys(PREFLIGHT),
         Need::LeftOut("no checks"),
         "What is checked of the sides, all the time and before one takes over.",
+    ),
+    key(
+        "freshness",
+        Shape::Keys(FRESHNESS),
+        Need::LeftOut("sides are not compared"),
+        "A marker that tells how new the data of a side are.",
     ),
     key(
         "maintenance",

@@ -33,6 +33,7 @@ fn least() -> Value {
                 "after": [{"run": ["true"]}], "restore": [{"run": ["true"]}],
             }},
             "preflight": {"checks": [{"name": "home", "get": "/"}]},
+            "freshness": {"get": "/", "json": "/id", "kind": "number"},
             "maintenance": {},
             "read_only": {},
             "timeouts": {},

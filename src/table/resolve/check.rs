@@ -8,6 +8,7 @@ use http::{HeaderName, Method};
 
 use super::super::check::{Ask, Check, DnsAsk, HttpAsk, Pattern, Peer, Preflight, Wanted};
 use super::super::diagnostic::{Report, did_you_mean};
+use super::super::freshness::Freshness;
 use super::super::keys::TYPES;
 use super::super::model::Side;
 use super::super::scalar::{self, Underscores};
@@ -61,6 +62,10 @@ pub(super) fn preflight(
         let Some(check) = check(report, &at, defaults, sides) else {
             continue;
         };
+        if check.name == Freshness::CHECK {
+            let message = "`freshness` is what the comparison of the sides is called";
+            at.wrong(report, Wrong::new(message, "give the check another name"));
+        }
         let mut others = preflight.checks.iter();
         if others.any(|other| other.name == check.name) {
             let message = format!("there is a check `{}` already", check.name);
@@ -92,7 +97,7 @@ pub(super) fn quiet(
     })
 }
 
-fn timeout(report: &mut Report, fields: &Fields<'_>, default: Duration) -> Duration {
+pub(super) fn timeout(report: &mut Report, fields: &Fields<'_>, default: Duration) -> Duration {
     span(report, fields, "timeout", default, MILLISECOND..=5 * MINUTE)
 }
 
@@ -291,7 +296,7 @@ fn json_value(report: &mut Report, at: &At<'_>) -> Option<(String, Wanted)> {
 }
 
 /// Reads a pointer (RFC 6901 §3).
-fn pointer_text(text: &str) -> Result<String, Wrong> {
+pub(super) fn pointer_text(text: &str) -> Result<String, Wrong> {
     let mut escapes = text.split('~').skip(1);
     let is_sound = escapes.all(|rest| rest.starts_with(['0', '1']));
     if text.starts_with('/') && is_sound {
@@ -303,7 +308,7 @@ fn pointer_text(text: &str) -> Result<String, Wrong> {
     ))
 }
 
-fn pattern(text: &str) -> Result<Pattern, Wrong> {
+pub(super) fn pattern(text: &str) -> Result<Pattern, Wrong> {
     Pattern::new(text).map_err(|error| {
         if let regex::Error::CompiledTooBig(_) = error {
             return Wrong::new(
@@ -411,7 +416,7 @@ fn command(report: &mut Report, at: &At<'_>) -> Option<Ask> {
     Some(Ask::Command(argv))
 }
 
-fn request_target(text: &str) -> Result<String, Wrong> {
+pub(super) fn request_target(text: &str) -> Result<String, Wrong> {
     let parsed: Result<PathAndQuery, _> = text.parse();
     let clean = text.is_ascii() && !text.contains(['#', ' ']);
     if text.starts_with('/') && clean && parsed.is_ok() {

@@ -7,6 +7,7 @@
 
 mod check;
 mod dns;
+mod freshness;
 mod groups;
 mod hooks;
 mod names;

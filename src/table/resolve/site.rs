@@ -13,7 +13,7 @@ use super::super::schema::{At, Fields, Wrong};
 use super::super::tree::Value;
 use super::dns::zone_of;
 use super::names::{self, Claims, Surroundings};
-use super::{Context, check, policy, tls};
+use super::{Context, check, freshness, policy, tls};
 
 /// A reason is a line in the journal and in a log; longer ones belong elsewhere.
 const REASON_LETTERS_MAX: usize = 1_000;
@@ -108,6 +108,8 @@ fn one(
     };
     let preflight = fields.find(report, "preflight");
     let (preflight, defaults) = check::preflight(report, preflight.as_ref(), &sides);
+    let freshness = fields.find(report, "freshness");
+    let freshness = freshness.and_then(|at| freshness::freshness(report, &at));
     let flip = fields.find(report, "flip");
     let flip = policy::flip(report, flip.as_ref(), defaults, &sides);
     let timeouts = fields.find(report, "timeouts");
@@ -126,6 +128,7 @@ fn one(
         writable,
         flip,
         preflight,
+        freshness: freshness.map(Box::new),
         maintenance: policy::maintenance(context, maintenance.as_ref()),
         timeouts,
     }

@@ -87,6 +87,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             min_interval: Duration::ZERO,
             require_reason: false,
         },
+        freshness: None,
         preflight: Preflight {
             every: Duration::from_secs(10),
             checks: Vec::new(),

@@ -73,6 +73,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             min_interval: Duration::ZERO,
             require_reason: false,
         },
+        freshness: None,
         preflight: Preflight {
             every: Duration::from_secs(10),
             checks: Vec::new(),

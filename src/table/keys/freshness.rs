@@ -1,0 +1,46 @@
+//! The keys of the marker of freshness.
+
+use super::form::{MILLISECOND, MINUTE, PATTERN, POINTER, TARGET, between, form, key, times};
+use super::{Form, Key, Need, Shape};
+
+const LAG: Form = form("count or duration", r"^[0-9]");
+
+/// `sites.<site>.freshness`.
+pub(super) const FRESHNESS: &[Key] = &[
+    key(
+        "get",
+        Shape::Form(&TARGET),
+        Need::Required,
+        "Where the marker is asked for, with GET.",
+    ),
+    key(
+        "json",
+        Shape::Form(&POINTER),
+        Need::LeftOut("`regex` instead"),
+        "Where it is in the body, which is JSON (RFC 6901).",
+    ),
+    key(
+        "regex",
+        Shape::Form(&PATTERN),
+        Need::LeftOut("`json` instead"),
+        "A regular expression with one group, which is the marker.",
+    ),
+    key(
+        "kind",
+        Shape::Words(&["number", "time", "text"]),
+        Need::Required,
+        "What it is: a whole number that grows, a time (RFC 3339 or Unix seconds), or any text.",
+    ),
+    key(
+        "max_lag",
+        Shape::Form(&LAG),
+        Need::LeftOut("none: it is as new as that of the active side"),
+        "How much older the marker of a flip's target may be: a count, or a duration for `time`.",
+    ),
+    key(
+        "timeout",
+        between(MILLISECOND, times(5, MINUTE)),
+        Need::Default("3s"),
+        "How long one reading may take.",
+    ),
+];
