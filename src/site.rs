@@ -139,6 +139,17 @@ pub enum Tunnels {
     Drain,
 }
 
+/// Where the sides of a site keep what their users write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Each for itself: what one took the other has after a copy, and not before.
+    #[default]
+    Separate,
+    /// In one place that both use: there is nothing to copy.
+    Shared,
+}
+
 /// What the direct names of a site answer while users are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -195,6 +206,8 @@ pub enum Skipped {
     Lease,
     /// The time that a site stays after a flip.
     Interval,
+    /// What keeps writes from being left behind or overwritten, and a torn side from being used.
+    Loss,
 }
 
 impl Skipped {
@@ -205,7 +218,9 @@ impl Skipped {
     pub fn check(&self) -> Option<&str> {
         match self {
             Self::Check(name) => Some(name),
-            Self::Drain | Self::Sync | Self::Checks | Self::Lease | Self::Interval => None,
+            Self::Drain | Self::Sync | Self::Checks | Self::Lease | Self::Interval | Self::Loss => {
+                None
+            }
         }
     }
 }
@@ -218,6 +233,7 @@ impl fmt::Display for Skipped {
             Self::Checks => f.write_str("checks"),
             Self::Lease => f.write_str("lease"),
             Self::Interval => f.write_str("interval"),
+            Self::Loss => f.write_str("loss"),
             Self::Check(name) => write!(f, "{}{name}", Self::CHECK),
         }
     }
@@ -233,11 +249,20 @@ impl FromStr for Skipped {
             "checks" => Ok(Self::Checks),
             "lease" => Ok(Self::Lease),
             "interval" => Ok(Self::Interval),
+            "loss" => Ok(Self::Loss),
             _ => match given.strip_prefix(Self::CHECK) {
                 Some(name) => Ok(Self::Check(name.into())),
                 None => Err(UnknownWord {
                     given: given.into(),
-                    allowed: &["drain", "sync", "checks", "lease", "interval", "check:NAME"],
+                    allowed: &[
+                        "drain",
+                        "sync",
+                        "checks",
+                        "lease",
+                        "interval",
+                        "loss",
+                        "check:NAME",
+                    ],
                 }),
             },
         }
@@ -419,6 +444,7 @@ words!(Outcome {
     RestoredUnheld = "restored-unheld",
     Restored = "restored",
 });
+words!(Storage { Separate = "separate", Shared = "shared" });
 words!(OnHold { NoData = "nodata", Keep = "keep" });
 words!(HookPhase {
     Before = "before",

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use pointsman::switchboard::Tally;
 use pointsman::table::Table;
 use support::daemon::{Daemon, Place};
 use support::table::NoFiles;
@@ -58,6 +59,7 @@ fn main() {
     println!("{SITES} sites, {:.1} MB", text.len() as f64 / 1e6);
     let table = load(&text);
     route(&table);
+    counting();
     drop(table);
 
     traffic::origin(&place.origin("live"), "live");
@@ -104,6 +106,24 @@ fn route(table: &Table) {
         let each = began.elapsed() / u32::try_from(LOOKUPS).unwrap();
         println!("routing, {what} (goal < 1 us): {each:?} a look-up, {found} found");
     }
+}
+
+/// What a write costs beside a read, as long as nothing is to be journalled: it is counted.
+fn counting() {
+    let tally = Tally::default();
+    tally.open();
+    let paths: Vec<_> = (0..20)
+        .map(|n| format!("/observations/{n}?page=2"))
+        .collect();
+    let began = Instant::now();
+    for n in 0..LOOKUPS {
+        black_box(tally.count(&paths[n % paths.len()], n as u64));
+    }
+    let each = began.elapsed() / u32::try_from(LOOKUPS).unwrap();
+    println!(
+        "counting a write: {each:?} each, over {} paths",
+        paths.len()
+    );
 }
 
 /// A daemon with very many sites, and its file.

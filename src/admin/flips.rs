@@ -45,6 +45,9 @@ pub struct FlipBody {
     /// reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_interval: bool,
+    /// Leaves writes behind, overwrites some, or goes to a torn side; needs a reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_loss: bool,
     /// Takes the moves of this flip back, in the place of `moves` and `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<FlipId>,
@@ -148,6 +151,7 @@ pub(super) async fn begin(
         now: body.now,
         forced: body.force_check.forced(),
         force_interval: body.force_interval,
+        accept_loss: body.accept_loss,
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
         who: who(uid).await,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::control::{AccessSaid, CheckStatus, Emergency, SideChecks, SiteStatus};
+use crate::control::{AccessSaid, CheckStatus, Emergency, SideChecks, SiteCopies, SiteStatus};
 use crate::site::{self, Access, Skipped};
 
 use super::view::SiteView;
@@ -135,6 +135,15 @@ pub fn command_if_dead(site: &SiteView) -> Option<String> {
     site::emergency_command(name, active.as_ref()?, sides.iter())
 }
 
+/// Says what sides have taken that others lack, and which are torn; a line for each.
+#[must_use]
+pub fn copies(site: &SiteView) -> Vec<String> {
+    let SiteCopies { uncopied, torn, .. } = &site.copies;
+    let torn = torn.iter().map(|torn| format!("{torn}."));
+    let uncopied = uncopied.iter().map(|uncopied| format!("{uncopied}."));
+    torn.chain(uncopied).collect()
+}
+
 /// Names what a flip leaves out.
 #[must_use]
 pub fn skipped(skipped: &Skipped) -> String {
@@ -143,6 +152,7 @@ pub fn skipped(skipped: &Skipped) -> String {
         Skipped::Sync => "the last copy".into(),
         Skipped::Checks => "the checks of the target".into(),
         Skipped::Check(name) => format!("the check {name:?} of the target"),
+        Skipped::Loss => "what keeps writes from being lost".into(),
         Skipped::Interval => "the time that it stays after a flip".into(),
         Skipped::Lease => "the wait for DNS answers that clients may still use".into(),
     }

@@ -1,5 +1,6 @@
 //! `/metrics`, and the metrics that are read at scrape from what is published.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
-use crate::control::{Findings, Handle, SideChecks, Status};
+use crate::control::{Findings, Handle, SideChecks, SiteCopies, Status};
+use crate::site::SiteName;
 use crate::switchboard::{Snapshot, Switchboard, now_ms};
 use crate::telemetry::names;
 
@@ -74,11 +76,52 @@ impl Collector for Published {
         gauges.read_gates(&snapshot);
         gauges.read_leases(&snapshot);
         gauges.read_findings(self.handle.findings());
+        gauges.copies.read(&self.handle.copies().all());
         gauges
             .all()
             .into_iter()
             .flat_map(Collector::collect)
             .collect()
+    }
+}
+
+/// What sides have taken that others lack.
+struct CopyGauges {
+    uncopied: IntGaugeVec,
+    torn: IntGaugeVec,
+}
+
+impl CopyGauges {
+    fn new() -> Result<Self, prometheus::Error> {
+        let uncopied = Opts::new(
+            names::SIDE_UNCOPIED_WRITES,
+            "Writes that a side has taken and another lacks; after a crash at least as many.",
+        );
+        let torn = Opts::new(
+            names::SIDE_TORN,
+            "1 while a copy onto a side was begun and has not succeeded.",
+        );
+        Ok(Self {
+            uncopied: IntGaugeVec::new(uncopied, &["site", "from", "to"])?,
+            torn: IntGaugeVec::new(torn, &["site", "side"])?,
+        })
+    }
+
+    /// Of a site that was never written to there is nothing to say.
+    fn read(&self, sites: &BTreeMap<SiteName, SiteCopies>) {
+        for (site, copies) in sites {
+            let site = site.as_str();
+            for (from, to) in copies.pairs() {
+                let labels = &[site, from.as_str(), to.as_str()];
+                let lacks = copies.lacks(from, to).map_or(0, |found| found.writes);
+                self.uncopied.with_label_values(labels).set(whole(lacks));
+            }
+            for side in &copies.sides {
+                let is_torn = copies.torn.iter().any(|torn| torn.side == *side);
+                let labels = &[site, side.as_str()];
+                self.torn.with_label_values(labels).set(is_torn.into());
+            }
+        }
     }
 }
 
@@ -88,6 +131,7 @@ struct Gauges {
     diverged: IntGaugeVec,
     down: IntGaugeVec,
     check: IntGaugeVec,
+    copies: CopyGauges,
     checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
@@ -127,6 +171,7 @@ impl Gauges {
                 "1 while no origin of the active side accepts connections, 0 for the others.",
                 &["site", "side"],
             )?,
+            copies: CopyGauges::new()?,
             check: labelled(
                 names::CHECK_OK,
                 "1 when a check of a side passed the last time.",
@@ -166,13 +211,15 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 15] {
+    fn all(&self) -> [&dyn Collector; 17] {
         [
             &self.epoch,
             &self.active,
             &self.diverged,
             &self.down,
             &self.check,
+            &self.copies.uncopied,
+            &self.copies.torn,
             &self.checks_in_flight,
             &self.in_flight,
             &self.hold,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{CertStatus, FlipStatus, SideChecks, SiteStatus, Status, ZoneStatus};
+use crate::control::{
+    CertStatus, FlipStatus, SideChecks, SiteCopies, SiteStatus, Status, ZoneStatus,
+};
 use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
 
@@ -54,6 +56,9 @@ pub struct SiteView {
     /// What its checks found last, side by side; empty without checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<SideChecks>,
+    /// What sides have taken that others lack, and sides that are torn.
+    #[serde(flatten)]
+    pub copies: SiteCopies,
 }
 
 /// One flip, with what its sites have in flight.
@@ -127,7 +132,7 @@ impl WatchView {
         let flips = running.into_iter().chain(ended.into_iter().take(ENDED_MAX));
         let sites = sites.into_iter().take(WATCHED_MAX);
         let sites: Vec<_> = sites
-            .map(|site| SiteView::join(site, &snapshot, Vec::new()))
+            .map(|site| SiteView::join(site, &snapshot, Vec::new(), SiteCopies::default()))
             .collect();
         Self {
             generation: status.generation,
@@ -146,13 +151,19 @@ fn has_something(site: &SiteStatus) -> bool {
     !is_well || site.flip.is_some() || site.emergency.is_some() || site.access_said.is_some()
 }
 
-/// What the checks of each site found.
-type Found = BTreeMap<SiteName, Vec<SideChecks>>;
+/// What was found of sites apart from the status: by their checks, and of their copies.
+struct Found {
+    checks: BTreeMap<SiteName, Vec<SideChecks>>,
+    copies: BTreeMap<SiteName, SiteCopies>,
+}
 
 impl StatusView {
     /// Joins a published status with the counts of this instant.
     pub(super) fn of(status: &Status, parts: &Parts) -> Self {
-        let found = parts.handle.findings().all();
+        let found = Found {
+            checks: parts.handle.findings().all(),
+            copies: parts.handle.copies().all(),
+        };
         Self::join(status, &parts.switchboard.current(), found)
     }
 
@@ -164,8 +175,9 @@ impl StatusView {
             file_problem: status.file_problem.clone(),
             sites: sites
                 .map(|site| {
-                    let checks = found.remove(&site.name).unwrap_or_default();
-                    SiteView::join(site, snapshot, checks)
+                    let checks = found.checks.remove(&site.name).unwrap_or_default();
+                    let copies = found.copies.remove(&site.name).unwrap_or_default();
+                    SiteView::join(site, snapshot, checks, copies)
                 })
                 .collect(),
             groups: Arc::clone(&status.groups),
@@ -184,7 +196,12 @@ impl SiteView {
         checks.any(|check| check.ok == Some(false))
     }
 
-    fn join(status: &SiteStatus, snapshot: &Snapshot, checks: Vec<SideChecks>) -> Self {
+    fn join(
+        status: &SiteStatus,
+        snapshot: &Snapshot,
+        checks: Vec<SideChecks>,
+        copies: SiteCopies,
+    ) -> Self {
         let counts = Counts::at(snapshot, [&status.name]);
         Self {
             status: status.clone(),
@@ -193,6 +210,7 @@ impl SiteView {
             forwarded: counts.forwarded,
             down_since: down_since(snapshot, &status.name),
             checks,
+            copies,
         }
     }
 }

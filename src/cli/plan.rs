@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// As if the last flip were longer ago than `flip.min_interval`
     #[arg(long, requires = "reason")]
     force_interval: bool,
+    /// As if nothing could be lost
+    #[arg(long, requires = "reason")]
+    accept_loss: bool,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -59,6 +62,7 @@ pub(super) async fn plan(args: Args, named_socket: Option<&Path>) -> Exit {
         now: args.now,
         force_check: args.force_check,
         force_interval: args.force_interval,
+        accept_loss: args.accept_loss,
         dry_run: true,
         yes: true,
         cancel: None,

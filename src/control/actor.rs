@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::certs::Store;
 use crate::flip::{Input, Moment};
@@ -23,6 +23,7 @@ use crate::telemetry::ControlMetrics;
 
 use super::background;
 use super::checks::Rounds;
+use super::copies::Copies;
 use super::emergency::Emergencies;
 use super::evidence::ClosedLanes;
 use super::handle::{CancelError, Command};
@@ -110,6 +111,8 @@ pub(super) struct Actor {
     pub(super) closed: ClosedLanes,
     /// Requests that may be sent again.
     pub(super) repeats: Repeats,
+    /// What each side has taken, and what of it was copied.
+    pub(super) copies: Copies,
     pub(super) versions: Versions,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
@@ -129,10 +132,17 @@ pub(super) struct Inbox {
 }
 
 impl Actor {
-    /// Runs until it is told to stop, or nobody is left to tell it anything.
-    pub(super) async fn run(mut self, mut inbox: Inbox) {
+    /// Runs until it is told to stop, or nobody is left to tell it anything; leaves what is to be
+    /// written when the last request has ended.
+    pub(super) async fn run(mut self, mut inbox: Inbox) -> (Ledger, Copies) {
+        self.go_on(&mut inbox).await;
+        (self.ledger, self.copies)
+    }
+
+    async fn go_on(&mut self, inbox: &mut Inbox) {
         let survivors = std::mem::take(&mut self.survivors);
         self.begin_due_hooks(survivors);
+        let board = Arc::clone(&self.board);
         // What the file asked for while nobody listened.
         self.look_again = true;
         loop {
@@ -152,6 +162,10 @@ impl Actor {
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
+                lanes = board.asked_for_writes() => self.open_for_writes(lanes),
+                () = sleep_until(self.copies.due), if self.copies.has_work() => {
+                    self.collect_writes();
+                }
                 () = tokio::time::sleep(RETIRE), if !self.retired.is_empty() => self.bury(),
                 () = tokio::time::sleep(RETRY), if self.has_to_try_again() => self.reload(),
                 Some(()) = inbox.certs.recv() => self.reload_certificates(),

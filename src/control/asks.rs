@@ -73,6 +73,7 @@ impl Actor {
             now: false,
             forced: Forced::Nothing,
             force_interval: false,
+            accept_loss: false,
             who,
             expected: Expected::Anything,
             key: None,

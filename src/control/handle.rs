@@ -9,6 +9,7 @@ use crate::site::{FlipId, GroupName, HookPhase, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
 use super::checks::Findings;
+use super::copies;
 use super::invite::{Invitation, InviteError, InviteRequest};
 use super::past::{HistoryError, PastFlip};
 use super::plan::PlannedFlip;
@@ -160,7 +161,9 @@ pub enum FlipError {
     )]
     ForceWithoutNow,
     /// A check is to be gone over, and nobody says why.
-    #[error("to go over a check needs a reason, for those who find its traces later: say why")]
+    #[error(
+        "to go over a check or a rule needs a reason, for those who find its traces later: say why"
+    )]
     ForceWithoutReason,
     /// No site that moves has such a check.
     #[error("no site that moves has a check {check:?}; there are: {known}")]
@@ -215,6 +218,7 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<Arc<Status>>,
     pub(super) findings: Arc<Findings>,
+    pub(super) copies: Arc<copies::Shown>,
 }
 
 impl Handle {
@@ -332,6 +336,11 @@ impl Handle {
     /// Shows what the checks found last; unlike the status it changes all the time.
     pub fn findings(&self) -> &Findings {
         &self.findings
+    }
+
+    /// Shows what sides have taken that others lack; it too changes all the time.
+    pub fn copies(&self) -> &copies::Shown {
+        &self.copies
     }
 
     /// Watches the status; each change is a whole new value.

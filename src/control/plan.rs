@@ -82,6 +82,7 @@ impl Actor {
                 return;
             }
         };
+        self.collect_writes();
         let mut planned = self.planned(request, &moves);
         let rules = self.look_at_rules(request, &moves);
         let rehearsal = self.rehearsal(&moves, &planned.skipped, rules);

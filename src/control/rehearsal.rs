@@ -9,11 +9,12 @@ use crate::table::Site;
 use super::actor::Actor;
 use super::checks::{self, Thoroughness};
 use super::running::Moving;
-use super::{freshness, hooks, rewrite};
+use super::{copies, freshness, hooks, rewrite};
 
 impl Actor {
     /// Carries out the preflight of a flip: its rehearsal, or, while users wait, the checks alone.
     pub(super) fn preflight(&mut self, id: FlipId) -> Option<Input> {
+        self.collect_writes();
         let running = self.flips.get(&id)?;
         let skipped = &running.journalled.skipped;
         if matches!(running.flip, Flip::Rehearsing(_)) {
@@ -24,8 +25,12 @@ impl Actor {
                 async move { Input::Preflight(rehearsal.await) },
             );
         }
-        if skipped.contains(&Skipped::Checks) {
-            return Some(Input::Preflight(Ok(())));
+        self.close_books(id);
+        let running = self.flips.get(&id)?;
+        let skipped = &running.journalled.skipped;
+        let looked = self.look_at_data(&running.moves, skipped, copies::When::AtLast);
+        if looked.is_err() || skipped.contains(&Skipped::Checks) {
+            return Some(Input::Preflight(looked));
         }
         let (targets, but) = (targets(&running.moves), checks_gone_over(skipped));
         let compared = freshness::compared(&running.moves, skipped);
@@ -59,6 +64,8 @@ impl Actor {
             Ok(()) if is_planned => self.try_out_words(&targets),
             rules => rules,
         };
+        let data = self.look_at_data(moves, skipped, copies::When::Beforehand);
+        let tried = tried.and(data);
         let of_hooks = targets.iter().filter(|_| is_planned);
         let of_hooks: Vec<_> = of_hooks.map(|(site, _)| Arc::clone(site)).collect();
         let skips_checks = skipped.contains(&Skipped::Checks);

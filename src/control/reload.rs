@@ -160,6 +160,7 @@ impl Actor {
         self.close_removed(diff, &before);
         self.rounds.follow(&self.table, &table, diff);
         self.table = table;
+        self.copies.show_all(&self.table);
         self.generation = generation;
         self.follow_access(&diff.touched());
         Ok(())

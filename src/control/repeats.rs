@@ -89,6 +89,7 @@ mod tests {
             now: false,
             forced: Forced::Nothing,
             force_interval: false,
+            accept_loss: false,
             who: Who {
                 name: "alice".into(),
                 uid,

@@ -19,6 +19,8 @@ pub struct FlipRequest {
     pub forced: Forced,
     /// Does not wait until a site has stayed as long as it is to, with a reason.
     pub force_interval: bool,
+    /// Leaves writes behind, overwrites some, or goes to a torn side, with a reason.
+    pub accept_loss: bool,
     /// Who asks.
     pub who: Who,
     /// What the asker has looked at.
@@ -49,13 +51,14 @@ impl FlipRequest {
             }
         }
         skipped.extend(self.force_interval.then_some(Skipped::Interval));
+        skipped.extend(self.accept_loss.then_some(Skipped::Loss));
         skipped
     }
 
     /// Looks whether the request makes sense, whatever the sites are like.
     pub(super) fn check(&self) -> Result<(), FlipError> {
         let has_reason = self.reason().is_some();
-        if self.force_interval && !has_reason {
+        if (self.force_interval || self.accept_loss) && !has_reason {
             return Err(FlipError::ForceWithoutReason);
         }
         match (self.now, &self.forced) {

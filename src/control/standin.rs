@@ -113,6 +113,7 @@ pub(crate) fn handle(status: Status) -> Handle {
         }
     });
     Handle {
+        copies: Arc::default(),
         commands,
         status,
         findings: Arc::default(),

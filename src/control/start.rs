@@ -20,6 +20,7 @@ use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::checks::{Findings, Rounds};
+use super::copies::Copies;
 use super::evidence::ClosedLanes;
 use super::handle::{Command, Handle};
 use super::hooks;
@@ -100,6 +101,8 @@ impl Control {
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
+        let copies = read_books(&mut ledger, &table);
+        let shown_copies = copies.shown();
         // After the journal: a key in an otherwise empty directory is no sign of a first start.
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
         recover::mark_running(&lock, &board, &mut ledger);
@@ -138,6 +141,7 @@ impl Control {
             recent: past.recent,
             closed: ClosedLanes::default(),
             repeats: Repeats::default(),
+            copies,
             versions: Versions::new(),
             status,
             events: outbox.events,
@@ -148,6 +152,7 @@ impl Control {
             commands: outbox.commands,
             status: shown,
             findings,
+            copies: shown_copies,
         };
         let control = Self {
             actor,
@@ -183,11 +188,16 @@ impl Control {
                 // queries that wake up there must not wait for that.
                 background::give_way(0);
                 let board = Arc::clone(&actor.board);
-                runtime.block_on(actor.run(inbox));
+                let (ledger, copies) = runtime.block_on(actor.run(inbox));
                 drop(watch);
                 // A disk or a name that does not answer is not waited for.
                 runtime.shutdown_background();
-                Stopped { lock, board }
+                Stopped {
+                    lock,
+                    board,
+                    ledger,
+                    copies,
+                }
             })
             .map_err(StartError::Thread)?;
         Ok((handle, thread))
@@ -200,11 +210,19 @@ impl Control {
 pub struct Stopped {
     lock: StateLock,
     board: Arc<Switchboard>,
+    ledger: Ledger,
+    copies: Copies,
 }
 
 impl Stopped {
     /// Notes how the daemon has stopped, and lets another one have the state.
-    pub fn end(self) {
+    pub fn end(mut self) {
+        if let Ok(journal) = &mut self.ledger.journal
+            && let Err(error) = self.copies.end(journal)
+        {
+            tracing::error!(%error, "the counts of writes could not be journalled: the next start \
+                takes them as the least there were");
+        }
         recover::mark_stopped(&self.lock, &self.board);
     }
 }
@@ -276,6 +294,18 @@ fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, S
         &positions,
         ready.zones,
     ))
+}
+
+/// Reads what each side has taken; a journal in which that cannot be read is doubt.
+fn read_books(ledger: &mut Ledger, table: &Table) -> Copies {
+    let read = match &ledger.journal {
+        Ok(journal) => Copies::read(journal, table),
+        Err(_) => Ok(Copies::empty()),
+    };
+    read.unwrap_or_else(|error| {
+        ledger.give_up(&error);
+        Copies::empty()
+    })
 }
 
 /// Holds the table against the journal.

@@ -24,6 +24,7 @@ pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Actor {
     pub(super) fn journal_intent(&mut self, id: FlipId) -> Result<(), String> {
+        self.journal_accepted(id);
         let running = self.flips.get_mut(&id).ok_or("the flip is gone")?;
         let journal = self.ledger.journal.as_mut().map_err(|why| why.clone())?;
         running.epochs = journal.intent(id, &running.journalled).map_err(|error| {
@@ -142,6 +143,8 @@ impl Actor {
 
     /// Builds the next snapshot from the current one, and journals the commit with its serials.
     pub(super) fn commit(&mut self, id: FlipId) -> Commit {
+        self.close_books(id);
+        self.journal_left(id);
         let prepared = match self.prepare(id) {
             Ok(prepared) => prepared,
             Err(why) => return Commit::NotWritten(why),

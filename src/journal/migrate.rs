@@ -37,6 +37,7 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
             tx.execute_batch(ANSWERS)?;
             tx.execute_batch(HOOKS)
         }
+        5 => tx.execute_batch(BOOKS),
         _ => Ok(()),
     }
 }
@@ -106,6 +107,14 @@ CREATE TABLE hooks (
 CREATE TABLE hooks_due (
     flip  INTEGER PRIMARY KEY REFERENCES flips (id),
     phase TEXT NOT NULL
+) STRICT;
+";
+
+/// Version 5: what each side has taken, and what of it was copied.
+const BOOKS: &str = "
+CREATE TABLE books (
+    site TEXT PRIMARY KEY,
+    book TEXT NOT NULL
 ) STRICT;
 ";
 

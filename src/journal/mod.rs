@@ -16,6 +16,7 @@
 //! by somebody who knows, with [`Journal::renew`]. Tests: `recovery` in `tests/it`, and below.
 
 mod access;
+mod books;
 mod hooks;
 mod lock;
 mod migrate;
@@ -39,6 +40,7 @@ use rusqlite::Connection;
 use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
+pub use books::BookEvent;
 pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, Leader, UnfinishedHook};
 pub use lock::{Left, LockError, StateLock};
 pub use past::{FlipRecord, MoveRecord, Page};
@@ -59,7 +61,7 @@ const FILE_IN_THE_MAKING: &str = "journal.new";
 
 /// The version that `PRAGMA user_version` has; a journal of a later one is refused,
 /// and one of an earlier one is brought here.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

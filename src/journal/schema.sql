@@ -1,4 +1,4 @@
--- Version 4; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
+-- Version 5; migrate.rs brings older ones here. Times are milliseconds since the Unix epoch.
 
 -- Where each site is, and what was last read of it in the file. A removed site keeps its row.
 CREATE TABLE sites (
@@ -26,7 +26,7 @@ CREATE TABLE flips (
     ended_ms INTEGER,
     message  TEXT,
     timeline TEXT,                          -- JSON, as `status -o json` shows it
-    skipped  TEXT                           -- drain, sync, checks, check:NAME, lease, interval; NULL: nothing
+    skipped  TEXT                           -- drain, sync, checks, check:NAME, lease, interval, loss; NULL: nothing
 ) STRICT;
 
 CREATE TABLE moves (
@@ -107,4 +107,11 @@ CREATE TABLE hooks (
 CREATE TABLE hooks_due (
     flip  INTEGER PRIMARY KEY REFERENCES flips (id),
     phase TEXT NOT NULL                     -- after, restore
+) STRICT;
+
+-- Per site, what each side has taken, what of it was copied where, and which side is torn: JSON, as
+-- `control/copies/book.rs` reads it.
+CREATE TABLE books (
+    site TEXT PRIMARY KEY,
+    book TEXT NOT NULL
 ) STRICT;

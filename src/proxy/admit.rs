@@ -272,6 +272,11 @@ fn from_now(at_s: i64) -> Option<Duration> {
     at.checked_sub(UNIX_EPOCH.elapsed().ok()?)
 }
 
+/// Tells whether a request may change something at its origin.
+pub(super) fn writes(head: &RequestHead) -> bool {
+    kind(head) == Kind::Write
+}
+
 /// Tells which gate a request goes through: plain safe ones read (RFC 9110 §9.2.1), and so does
 /// one whose `Upgrade` is not passed on.
 fn kind(head: &RequestHead) -> Kind {

@@ -27,6 +27,8 @@ pub(super) enum Why {
     Doubt,
     /// It waited as long as, or with as many others as, the site allows.
     HoldOver,
+    /// What it writes could not be journalled, so nothing of it was sent.
+    Unjournalled,
     /// The exchange was ended by a flip.
     Cut,
     /// The lane was closed twice under one request: a mistake of ours.
@@ -138,13 +140,13 @@ fn look_again(site: &Site) -> u64 {
 fn own_page(site: &Site, why: Why) -> Option<&str> {
     let page = &*site.maintenance.page.as_ref()?.text;
     // A page with words of its own speaks of maintenance, and of nothing else.
-    let is_maintenance = !matches!(why, Why::WritingPaused | Why::NoAnswer);
+    let is_maintenance = !matches!(why, Why::WritingPaused | Why::Unjournalled | Why::NoAnswer);
     (is_maintenance || page.contains("{{message}}")).then_some(page)
 }
 
 fn words(why: Why) -> (&'static str, &'static str) {
     match why {
-        Why::WritingPaused => (
+        Why::WritingPaused | Why::Unjournalled => (
             "Writing is paused",
             "You can go on reading; nothing new is taken for a short while.",
         ),

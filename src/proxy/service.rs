@@ -43,13 +43,14 @@ impl Service {
     ) -> Self {
         Self {
             stopping,
-            board,
             upstream: Upstream {
+                board: Arc::clone(&board),
                 pools,
                 trust: Trust::default(),
                 shard,
             },
             ids: RequestIds::default(),
+            board,
         }
     }
 
@@ -159,6 +160,7 @@ fn refused(none: NoAnswer, found: &Found, lane: &Lane) -> Error {
             what: "answer",
         },
         NoAnswer::Cut => found.page(Why::Cut),
+        NoAnswer::Unjournalled => found.page(Why::Unjournalled),
         NoAnswer::Stale => {
             tracing::error!(
                 site = %lane.site,

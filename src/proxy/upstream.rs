@@ -3,15 +3,17 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 
 use crate::certs::Trust;
-use crate::switchboard::{Lane, Permit};
+use crate::site::Storage;
+use crate::switchboard::{Count, Lane, Permit, Switchboard};
 use crate::table::{OriginAddr, Site, Timeouts};
 use crate::telemetry::http::HttpShard;
 
+use super::admit;
 use super::body::Body;
 use super::h1::client::{Answer, Failure, Line};
 use super::head::{RequestHead, ResponseHead};
@@ -22,6 +24,8 @@ use super::tunnel::Tunnel;
 
 /// What a worker reaches origins with.
 pub(super) struct Upstream {
+    /// Where it is asked that writes be journalled.
+    pub(super) board: Arc<Switchboard>,
     pub(super) pools: Rc<Pools>,
     /// How `https://` origins are checked.
     pub(super) trust: Trust,
@@ -43,9 +47,15 @@ pub(super) enum NoAnswer {
     ResponseTimeout,
     /// A flip ended it.
     Cut,
+    /// It could not be journalled that the side takes writes: nothing was sent.
+    Unjournalled,
     /// The lane was closed under a permit: a mistake of ours, and nothing was sent.
     Stale,
 }
+
+/// How long a write waits for the journal; an fsync takes milliseconds, and what does not come
+/// within this is a disk that is full or gone.
+const JOURNALLED_WITHIN: Duration = Duration::from_secs(5);
 
 impl NoAnswer {
     fn reason(&self) -> &'static str {
@@ -56,6 +66,7 @@ impl NoAnswer {
             Self::Broken(_) => "broken",
             Self::ResponseTimeout => "response_timeout",
             Self::Cut => "cut",
+            Self::Unjournalled => "unjournalled",
             Self::Stale => "stale",
         }
     }
@@ -86,13 +97,12 @@ impl Upstream {
     /// Dropping the future closes the connection, and then ends the permit.
     pub(super) async fn exchange(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         site: &Site,
         permit: Permit,
         request: (&RequestHead, Body),
     ) -> Result<(ResponseHead, Body), NoAnswer> {
-        let timeouts = &site.timeouts;
-        let result = self.try_origins(lane, timeouts, permit, request).await;
+        let result = self.try_origins(lane, site, permit, request).await;
         if let Err(none) = &result {
             if let NoAnswer::Unreachable(_) | NoAnswer::ConnectTimeout = none {
                 outage::found_down(site, lane, now_ms());
@@ -106,13 +116,15 @@ impl Upstream {
 
     async fn try_origins(
         &self,
-        lane: &Lane,
-        timeouts: &Timeouts,
+        lane: &Arc<Lane>,
+        site: &Site,
         permit: Permit,
         (head, mut body): (&RequestHead, Body),
     ) -> Result<(ResponseHead, Body), NoAnswer> {
         // Declared before any line, so that it is dropped after it.
         let permit = Rc::new(permit);
+        let timeouts = &site.timeouts;
+        let mut is_counted = site.storage == Storage::Shared || !admit::writes(head);
         let mut none = NoAnswer::Unreachable("the side has no origin".into());
         let first = self.pools.next_turn() % lane.origins.len().max(1);
         let (before, after) = lane.origins.split_at(first.min(lane.origins.len()));
@@ -133,6 +145,12 @@ impl Upstream {
                     },
                 };
                 let line = self.seat(lane, line, &permit)?;
+                if !is_counted {
+                    self.count_write(lane, head.path(), &permit).await?;
+                    is_counted = true;
+                }
+                permit.begin_work();
+                lane.gates.count_forwarded(now_ms());
                 match line.send(head, body, timeouts.response).await {
                     Ok(Answer::Plain(head, body)) => {
                         outage::found_up(lane, now_ms);
@@ -195,9 +213,36 @@ impl Upstream {
         if permit.is_cut() {
             return Err(NoAnswer::Cut);
         }
-        permit.begin_work();
-        lane.gates.count_forwarded(now_ms());
         Ok(line)
+    }
+
+    /// Counts a write before its first byte; the first since its side was copied waits until the
+    /// journal knows that there is one.
+    async fn count_write(
+        &self,
+        lane: &Arc<Lane>,
+        path: &str,
+        permit: &Permit,
+    ) -> Result<(), NoAnswer> {
+        let tally = lane.gates.tally();
+        let counted = async {
+            loop {
+                match tally.count(path, now_ms()) {
+                    Count::Counted => return,
+                    Count::Ask => self.board.ask_for_writes(lane),
+                    Count::Waits => {}
+                }
+                tally.opened().await;
+            }
+        };
+        // Every arm only looks.
+        tokio::select! {
+            biased;
+            () = self.pools.cut(|| permit.is_cut()) => Err(NoAnswer::Cut),
+            counted = tokio::time::timeout(JOURNALLED_WITHIN, counted) => {
+                counted.map_err(|_| NoAnswer::Unjournalled)
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! The gates of an epoch outlive any snapshot: a reload replaces a lane's origins and keeps its
 //! gates, so an old snapshot can never admit what a newer one would not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ use crate::table::OriginAddr;
 use super::gate::{CutBy, Cuts, Entry, Gate, Pass};
 use super::line::{Joined, Line, LineBounds};
 use super::outage::Outage;
+use super::tally::Tally;
 
 /// One site at one epoch: its gates and the origins of its active side.
 #[derive(Debug)]
@@ -103,6 +104,8 @@ pub struct Gates {
     forwarded: AtomicU64,
     /// When that last happened, in milliseconds since the Unix epoch; 0 = never.
     last_forwarded_ms: AtomicU64,
+    /// The writes that its side has taken in it; most sites take none for a long time.
+    tally: OnceLock<Box<Tally>>,
     /// Whether the side of this epoch is down.
     pub outage: Outage,
 }
@@ -127,8 +130,14 @@ impl Gates {
             shed: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
             last_forwarded_ms: AtomicU64::new(0),
+            tally: OnceLock::new(),
             outage: Outage::default(),
         }
+    }
+
+    /// Shows the tally of what is written in this epoch.
+    pub fn tally(&self) -> &Tally {
+        self.tally.get_or_init(Box::default)
     }
 
     /// Makes the gates of the epoch that follows: whoever waits at these goes first there, and what

@@ -7,6 +7,7 @@
 //! control ──publish──> ArcSwap<Snapshot> ──load──> proxy and dns workers
 //!         <──all_at──  Crew              <─confirm─
 //!         ──issue──>   Invites           <─admits──
+//!         ──open───>   Tally             <─count───
 //! ```
 //!
 //! Invariants: a snapshot is never changed, only replaced; the gates of an epoch are the same in
@@ -22,10 +23,12 @@ mod line;
 mod outage;
 mod snapshot;
 mod sync;
+mod tally;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use clock::{now_ms, sent};
@@ -37,6 +40,7 @@ pub use lane::{Cut, Gates, HoldCounts, Kind, Lane, TunnelPlace, Way};
 pub use line::{Joined, LineBounds, Place, Turn};
 pub use outage::Outage;
 pub use snapshot::{Part, Route, SiteView, Snapshot};
+pub use tally::{Batch, Count, Paths, Tally};
 
 /// The current snapshot, and the workers that serve from it.
 #[derive(Debug)]
@@ -44,6 +48,10 @@ pub struct Switchboard {
     current: ArcSwap<Snapshot>,
     crew: Crew,
     invites: Option<Invites>,
+    /// Lanes of which the journal is to know that they take writes; each at most once.
+    first_writes: Mutex<Vec<Arc<Lane>>>,
+    /// Told when there is one more.
+    first_write: Notify,
 }
 
 impl Switchboard {
@@ -58,6 +66,8 @@ impl Switchboard {
             current: ArcSwap::from_pointee(first),
             crew: Crew::default(),
             invites,
+            first_writes: Mutex::default(),
+            first_write: Notify::new(),
         })
     }
 
@@ -85,6 +95,33 @@ impl Switchboard {
     /// Makes every worker look at its lanes again: an order to cut was given.
     pub fn nudge(&self) -> Publication {
         self.crew.tell()
+    }
+
+    /// Asks the control plane to journal that the side of a lane takes writes.
+    pub fn ask_for_writes(&self, lane: &Arc<Lane>) {
+        self.first_writes().push(Arc::clone(lane));
+        self.first_write.notify_one();
+    }
+
+    /// Waits until the journal is to know of writes; shows of which lanes.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn asked_for_writes(&self) -> Vec<Arc<Lane>> {
+        loop {
+            let asking = std::mem::take(&mut *self.first_writes());
+            if !asking.is_empty() {
+                return asking;
+            }
+            self.first_write.notified().await;
+        }
+    }
+
+    fn first_writes(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {
+        // A list of lanes is whole after each statement.
+        self.first_writes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enlists a worker that confirms each publication.

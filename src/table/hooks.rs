@@ -38,6 +38,8 @@ pub struct Hook {
     pub command: HookCommand,
     /// How long it may take; then its process group is ended.
     pub timeout: Duration,
+    /// As the last copy, it adds to what its target has instead of overwriting it.
+    pub merges: bool,
 }
 
 /// What a hook runs.

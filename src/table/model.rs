@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::site::{Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Tunnels};
+use crate::site::{
+    Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Storage, Tunnels,
+};
 
 use super::check::{Check, Preflight};
 use super::chunks::Chunks;
@@ -112,6 +114,8 @@ pub struct Site {
     pub paths: Vec<PathRule>,
     /// Prefixes of paths that may be written to while the rest may only be read (`access`).
     pub writable: Vec<String>,
+    /// Where its sides keep what users write.
+    pub storage: Storage,
     /// How it flips.
     pub flip: FlipPolicy,
     /// What is checked of its sides, all the time and before one takes over.

@@ -47,6 +47,10 @@ pub const SITE_ACTIVE: &str = "pointsman_site_active";
 pub const SITE_DIVERGED: &str = "pointsman_site_diverged";
 /// 1 while no origin of the active side accepts connections; labels `site`, `side`.
 pub const SIDE_DOWN: &str = "pointsman_side_down";
+/// Writes that a side has taken and another lacks; labels `site`, `from`, `to`.
+pub const SIDE_UNCOPIED_WRITES: &str = "pointsman_side_uncopied_writes";
+/// 1 while a copy onto a side was begun and has not succeeded; labels `site`, `side`.
+pub const SIDE_TORN: &str = "pointsman_side_torn";
 /// 1 when a check passed the last time; labels `site`, `side`, `check`.
 pub const CHECK_OK: &str = "pointsman_check_ok";
 /// Checks that are being made.

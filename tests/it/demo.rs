@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::client::Client;
-use crate::support::daemon::Place;
+use crate::support::daemon::{Daemon, POINTSMAN, Place};
 use crate::support::wait::until;
 
 /// The repository's own table, moved to the test's own address.
@@ -53,8 +53,8 @@ fn assert_serves(place: &Place, side: &str, db: &str, epoch: f64) {
     );
 }
 
-/// Edits the word while a write is still under way, so that the page can be seen meanwhile.
-fn edit_and_see_the_page(place: &Place) {
+/// Flips while a write is still under way, so that the page can be seen meanwhile.
+fn flip_and_see_the_page(place: &Place) {
     let mut slow = Client::connect(place.http().parse().unwrap());
     slow.send(
         "POST /observations HTTP/1.1\r\nHost: www.ispot.example\r\nContent-Length: 8\r\n\
@@ -63,7 +63,16 @@ fn edit_and_see_the_page(place: &Place) {
     until("the write is in flight", || {
         (place.metric("pointsman_http_requests_in_flight{site=\"ispot\"}")? > 0.0).then_some(())
     });
-    place.sed("0,/active: live/s//active: backup/");
+    let flip = ["flip", "ispot", "--to", "backup", "--yes"];
+    let refused = place.pointsman(&flip).status;
+    assert_eq!(refused.code(), Some(3), "the write would be left behind");
+    let socket = place.state().join("admin.sock");
+    let mut flip = Daemon::spawn(
+        Command::new(POINTSMAN)
+            .args(flip)
+            .args(["--accept-loss", "--reason", "a test", "--socket"])
+            .arg(socket),
+    );
     let page = until("the page", || {
         let (code, body) = place.curl("/", &["-H", "Accept: text/html"]);
         (code == 503).then_some(body)
@@ -73,6 +82,7 @@ fn edit_and_see_the_page(place: &Place) {
     slow.send("=owl");
     let ended = slow.answer("POST").unwrap().status;
     assert_eq!(ended / 100, 3, "the write ended where it began");
+    assert_eq!(flip.wait(), Some(0));
 }
 
 /// Who asked for each flip, how, and why, as the journal has it.
@@ -97,7 +107,7 @@ fn the_demo_moves_from_live_to_backup_by_sed_and_back_by_flip() {
     assert_serves(&place, "live", "127.0.1.11", 1.0);
     let at_first = serial(&place);
 
-    edit_and_see_the_page(&place);
+    place.sed("0,/active: live/s//active: backup/");
     let flip = place.flip_ended(1);
     assert_eq!(flip["outcome"], "settled", "{flip}");
     assert_serves(&place, "backup", "127.0.1.12", 2.0);
@@ -118,6 +128,9 @@ fn the_demo_moves_from_live_to_backup_by_sed_and_back_by_flip() {
     let by_edit = ["settled", &me, "file", ""].map(str::to_owned);
     let by_hand = ["settled", &me, "socket", "disk failure"].map(str::to_owned);
     assert_eq!(journalled(&place), [by_edit, by_hand]);
+
+    flip_and_see_the_page(&place);
+    assert_serves(&place, "backup", "127.0.1.12", 4.0);
 
     demo.signal("INT");
     assert_eq!(demo.wait(), Some(0), "Ctrl-C ends it cleanly");

@@ -236,7 +236,7 @@ fn two_sites_of_one_zone_may_be_in_doubt_at_once() {
         "  quiz:\n    hosts: [{quiz}]\n    active: live  # quiz\n    sides:\n      \
          live:   {{web: [http://{ip}:9103], names: {{db: 127.0.1.21}}}}\n      \
          backup: {{web: [http://{ip}:9104], names: {{db: 127.0.1.22}}}}\n    \
-         names: {{quizdb.ispot.example: db}}\n    flip: {{during: page, linger: 0s}}\n"
+         names: {{quizdb.ispot.example: db}}\n    storage: shared\n    flip: {{during: page, linger: 0s}}\n"
     );
     std::fs::write(place.file(), place.text() + &more).unwrap();
     let start = |port: u16| Origin::start(&format!("{ip}:{port}"), "live");

@@ -9,6 +9,7 @@ mod access;
 mod certs;
 mod checks;
 mod cli;
+mod copies;
 mod demo;
 mod deploy;
 mod dns;

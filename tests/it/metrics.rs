@@ -87,6 +87,7 @@ fn what_must_stay_zero_is_shown_as_zero() {
 fn busy_stage() -> Stage {
     let stage = Stage::with(&OneSite {
         flip: "{during: hold, hold: {for: 1ms}, hooks: {sync: [['true']]}}",
+        storage: "separate",
         ..OneSite::default()
     });
     let place = &stage.place;

@@ -260,7 +260,7 @@ fn a_table_without_the_active_side_or_the_word_of_a_new_site_is_a_mistake() {
         ),
         (
             no_word,
-            ":19:3: sites.survey: the site is seen for the first time",
+            ":20:3: sites.survey: the site is seen for the first time",
         ),
     ];
     for (text, at) in &cases {

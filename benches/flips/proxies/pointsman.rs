@@ -10,6 +10,7 @@ use super::Proxy;
 /// The check asks for [`crate::origins::CHECK`].
 const SITE: OneSite = OneSite {
     every: "1h",
+    storage: "shared",
     names: "{db.ispot.example: db}",
     active: "live",
     flip: "{during: hold, hold: {for: 10s, requests: 1000, release_rate: 100000}, drain: {for: 5s}}",

@@ -67,6 +67,10 @@ pub(super) struct Args {
     /// Move although the last flip was less than `flip.min_interval` ago, with a reason
     #[arg(long, requires = "reason")]
     pub(super) force_interval: bool,
+    /// Leave writes behind, overwrite some, or go to a torn side, with a reason: what is lost is
+    /// journalled
+    #[arg(long, requires = "reason")]
+    pub(super) accept_loss: bool,
     /// Only tell what would happen, as `pointsman plan` does; nobody is held
     #[arg(long, conflicts_with = "cancel")]
     pub(super) dry_run: bool,
@@ -74,7 +78,7 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check", "force_interval"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check", "force_interval", "accept_loss"])]
     pub(super) cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -188,6 +192,7 @@ pub(super) fn body(args: &Args) -> FlipBody {
         now: args.now,
         force_check: force_check(args),
         force_interval: args.force_interval,
+        accept_loss: args.accept_loss,
         undo: None,
         dry_run: args.dry_run,
     }

@@ -47,11 +47,24 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &attention(&site.status, &status.file);
         text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
+        text += &copies(site);
     }
     if let Some((flip, outcome)) = last_ended(status) {
         text += &ended_flip(flip, outcome);
     }
     text
+}
+
+/// What sides have taken that others lack; nothing when each has all.
+fn copies(site: &SiteView) -> String {
+    let lines: String = says::copies(site)
+        .iter()
+        .map(|line| indented(line))
+        .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("\n{}: what its sides have:\n{lines}", site.status.name)
 }
 
 /// What is wrong with a certificate, or soon will be; nothing for one that is well.
@@ -292,6 +305,7 @@ pub(super) fn indented(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::control::SiteCopies;
     use crate::site::{Access, Epoch, Generation, SiteName};
 
     pub(in super::super) fn site(name: &str) -> SiteView {
@@ -316,6 +330,7 @@ pub(super) mod tests {
             forwarded: 0,
             down_since: None,
             checks: Vec::new(),
+            copies: SiteCopies::default(),
         }
     }
 

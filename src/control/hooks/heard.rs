@@ -147,7 +147,25 @@ impl Actor {
             }
             (None, false) => Input::HooksDone(hooks, result),
         };
+        let answer = if hooks == Hooks::Sync {
+            self.copies_over(id, answer)
+        } else {
+            answer
+        };
         self.feed(id, answer);
+    }
+
+    /// Notes how the last copies ended; what cannot be noted has not succeeded.
+    fn copies_over(&mut self, id: FlipId, answer: Input) -> Input {
+        let succeeded = matches!(answer, Input::HooksDone(_, Ok(())));
+        match (self.end_copies(id, succeeded), succeeded) {
+            (Err(why), true) => Input::HooksDone(Hooks::Sync, Err(why)),
+            (Err(why), false) => {
+                tracing::error!(flip = %id, why, "the next start takes the copy as not whole too");
+                answer
+            }
+            (Ok(()), _) => answer,
+        }
     }
 
     fn last_hooks_over(&mut self, id: FlipId, run: HookRun) {

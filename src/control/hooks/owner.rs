@@ -63,10 +63,12 @@ impl Actor {
         let none = work.jobs.is_empty() || is_needless;
         let is_emergency = running.is_emergency();
         let moves = running.journalled.moves.clone();
-        let started = if none {
-            Ok(())
-        } else {
-            self.start_hooks(moves, work)
+        let started = match hooks {
+            _ if none => Ok(()),
+            Hooks::Sync => self
+                .begin_copies(id)
+                .and_then(|()| self.start_hooks(moves, work)),
+            Hooks::Before | Hooks::After | Hooks::Restore => self.start_hooks(moves, work),
         };
         match hooks {
             Hooks::Before | Hooks::Sync => match started {

@@ -3,7 +3,7 @@
 use super::form::{MILLISECOND, MINUTE, PATTERN, POINTER, TARGET, between, form, key, times};
 use super::{Form, Key, Need, Shape};
 
-const LAG: Form = form("count or duration", r"^[0-9]");
+const LAG: Form = form("duration", r"^[0-9]+[a-z]");
 
 /// `sites.<site>.freshness`.
 pub(super) const FRESHNESS: &[Key] = &[
@@ -33,7 +33,13 @@ pub(super) const FRESHNESS: &[Key] = &[
     ),
     key(
         "max_lag",
-        Shape::Form(&LAG),
+        Shape::Either(&[
+            Shape::Number {
+                least: 0,
+                most: u32::MAX,
+            },
+            Shape::Form(&LAG),
+        ]),
         Need::LeftOut("none: it is as new as that of the active side"),
         "How much older the marker of a flip's target may be: a count, or a duration for `time`.",
     ),

@@ -47,6 +47,12 @@ static HOOK: Shape = Shape::Either(&[
 
 const KEYS: &[Key] = &[
     key(
+        "merges",
+        Shape::Flag,
+        Need::Default("false"),
+        "In `sync`: it adds to what the new side has, and overwrites none of it.",
+    ),
+    key(
         "run",
         Shape::List {
             of: &Shape::Text,

@@ -1,6 +1,6 @@
 //! A site, its sides, names and paths.
 
-use crate::site::Access;
+use crate::site::{Access, Storage};
 
 use super::check::PREFLIGHT;
 use super::form::{
@@ -78,6 +78,12 @@ pub(super) const SITE: &[Key] = &[
         },
         Need::LeftOut("none"),
         "Parts of the site with an access of their own; the longest prefix counts.",
+    ),
+    key(
+        "storage",
+        Shape::Words(Storage::WORDS),
+        Need::Default("separate"),
+        "Where the sides keep what users write: each for itself, or both in one place.",
     ),
     key(
         "flip",

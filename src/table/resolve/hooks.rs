@@ -101,6 +101,7 @@ fn hook(report: &mut Report, at: &At<'_>, others: &[Hook]) -> Option<Hook> {
                 name,
                 command,
                 timeout: TIMEOUT,
+                merges: false,
             });
         }
         Value::Empty | Value::Null | Value::Map(_) | Value::Refused => {}
@@ -128,6 +129,7 @@ fn hook(report: &mut Report, at: &At<'_>, others: &[Hook]) -> Option<Hook> {
         name: named.unwrap_or_else(|| usual_name(&command, is_taken)),
         command,
         timeout,
+        merges: fields.value_or(report, "merges", false, scalar::flag),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::site::{Access, SideName, SiteName};
+use crate::site::{Access, SideName, SiteName, Storage};
 
 use super::super::diagnostic::{Report, did_you_mean};
 use super::super::model::{Dns, Listen, OriginAddr, OriginTls, PathRule, Side, Site, Words};
@@ -110,6 +110,7 @@ fn one(
     let (preflight, defaults) = check::preflight(report, preflight.as_ref(), &sides);
     let freshness = fields.find(report, "freshness");
     let freshness = freshness.and_then(|at| freshness::freshness(report, &at));
+    let storage = fields.value_or(report, "storage", Storage::Separate, scalar::word);
     let flip = fields.find(report, "flip");
     let flip = policy::flip(report, flip.as_ref(), defaults, &sides);
     let timeouts = fields.find(report, "timeouts");
@@ -126,6 +127,7 @@ fn one(
         names,
         paths,
         writable,
+        storage,
         flip,
         preflight,
         freshness: freshness.map(Box::new),

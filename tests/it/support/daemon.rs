@@ -40,6 +40,8 @@ pub(crate) struct OneSite {
     /// The names that follow the active side; a flip after a kill waits for what they may have
     /// answered.
     pub(crate) names: &'static str,
+    /// Where its sides keep what they take; most tests have nothing copied.
+    pub(crate) storage: &'static str,
 }
 
 impl Default for OneSite {
@@ -51,6 +53,7 @@ impl Default for OneSite {
             checks,
             every: "1h",
             names: "{db.ispot.example: db}",
+            storage: "shared",
         }
     }
 }
@@ -61,6 +64,14 @@ impl OneSite {
         Self {
             flip,
             ..Self::default()
+        }
+    }
+
+    /// The same with sides that each keep what they take.
+    pub(crate) fn apart(self) -> Self {
+        Self {
+            storage: "separate",
+            ..self
         }
     }
 
@@ -121,11 +132,12 @@ impl Place {
             "sites:\n  ispot:\n    hosts: [www.ispot.example]\n    active: {}  # the word\n    \
              sides:\n      live:   {{web: [http://{}], names: {{db: 127.0.1.11}}}}\n      \
              backup: {{web: [http://{}], names: {{db: 127.0.1.12}}}}\n    \
-             names: {}\n    flip: {}\n    \
+             storage: {}\n    names: {}\n    flip: {}\n    \
              preflight: {{every: {}, timeout: 2s, tries: 1, checks: {}}}\n",
             site.active,
             self.origin("live"),
             self.origin("backup"),
+            site.storage,
             site.names,
             without_linger(site.flip),
             site.every,

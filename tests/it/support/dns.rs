@@ -88,6 +88,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             require_reason: false,
         },
         freshness: None,
+        storage: pointsman::site::Storage::Separate,
         preflight: Preflight {
             every: Duration::from_secs(10),
             checks: Vec::new(),

@@ -101,7 +101,7 @@ fn table(place: &Place) -> String {
             "  {name}:\n    hosts: [{host}]\n    active: live  # {name}\n    sides:\n      \
              live: {{web: [http://{ip}:{port}]}}\n      \
              backup: {{web: [http://{ip}:{other}]}}\n    \
-             flip: {{during: hold, hold: {{for: 25s, requests: 10}}}}\n    \
+             storage: shared\n    flip: {{during: hold, hold: {{for: 25s, requests: 10}}}}\n    \
              preflight: {{every: 1h, timeout: 2s, tries: 1, checks: [{{name: {name}, get: /{name}, \
              status: 200}}]}}\n"
         );

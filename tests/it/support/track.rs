@@ -74,6 +74,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             require_reason: false,
         },
         freshness: None,
+        storage: pointsman::site::Storage::Shared,
         preflight: Preflight {
             every: Duration::from_secs(10),
             checks: Vec::new(),

@@ -1,0 +1,427 @@
+//! The book of a site: what each side has taken, how far that was copied to each other, which side
+//! is torn. Pure: time is an argument, and nothing is written here.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::site::{FlipId, SideName};
+use crate::switchboard::{Batch, Paths};
+
+/// How many stretches are told apart; a copy that succeeds leaves one or two.
+const STRETCHES_MAX: usize = 8;
+
+/// What is known of the data of a site.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Book {
+    sides: BTreeMap<SideName, Taken>,
+    /// Sides onto which a copy was begun that has not succeeded.
+    torn: BTreeMap<SideName, Torn>,
+    /// Copies that run.
+    copies: Vec<Copy>,
+}
+
+/// What a side has taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Taken {
+    /// Writes, since the site is known.
+    writes: u64,
+    /// Writes may have been sent that are not counted here yet.
+    is_open: bool,
+    /// How often the daemon was killed while that was so: each time some may be missing.
+    losses: u32,
+    /// Per other side, what its last copy has brought there.
+    copied: BTreeMap<SideName, Mark>,
+    /// When the first of all was sent, in milliseconds since the Unix epoch.
+    first_ms: u64,
+    /// The writes in the order in which they came, cut where copies have begun, without those that
+    /// every copy has brought.
+    stretches: Vec<Stretch>,
+    /// The next write begins another stretch.
+    is_cut: bool,
+}
+
+/// A point in what a side has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Mark {
+    writes: u64,
+    losses: u32,
+}
+
+/// Writes between two beginnings of copies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stretch {
+    /// The writes up to its end.
+    until: u64,
+    first_ms: u64,
+    last_ms: u64,
+    paths: Paths,
+}
+
+/// A copy that was begun onto a side and has not succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Torn {
+    /// The side that was copied.
+    pub from: SideName,
+    /// What copied it, in words.
+    pub job: String,
+    /// When it was begun.
+    pub since: Timestamp,
+}
+
+/// What makes a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Copier {
+    /// The `sync` hooks of a flip.
+    Flip(FlipId),
+}
+
+/// What a copy does to what its target has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Manner {
+    /// It is lost.
+    Overwrites,
+    /// It is kept, and what is copied is added to it.
+    Merges,
+}
+
+/// A copy that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Copy {
+    by: Copier,
+    from: SideName,
+    to: SideName,
+    manner: Manner,
+    /// What `from` had taken when it was begun.
+    began: Mark,
+}
+
+/// Writes that one side has and another has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncopied {
+    /// The side that took them.
+    pub from: SideName,
+    /// The side that lacks them.
+    pub to: SideName,
+    /// How many.
+    pub writes: u64,
+    /// There may be more: the daemon was killed since.
+    pub at_least: bool,
+    /// When the first was sent, as far as that is known.
+    pub first: Option<Timestamp>,
+    /// When the last was.
+    pub last: Option<Timestamp>,
+    /// Where most of them went.
+    pub paths: Vec<(String, u64)>,
+}
+
+impl Book {
+    /// Takes in what a side has taken.
+    pub(super) fn took(&mut self, side: &SideName, batch: &Batch) {
+        if batch.writes == 0 {
+            return;
+        }
+        let taken = self.sides.entry(side.clone()).or_default();
+        if taken.writes == 0 {
+            taken.first_ms = batch.first_ms;
+        }
+        taken.writes += batch.writes;
+        let until = taken.writes;
+        let begins = std::mem::take(&mut taken.is_cut);
+        match taken.stretches.last_mut().filter(|_| !begins) {
+            Some(last) => {
+                last.until = until;
+                last.last_ms = batch.last_ms;
+                last.paths.join(&batch.paths);
+            }
+            None => taken.stretches.push(Stretch {
+                until,
+                first_ms: batch.first_ms,
+                last_ms: batch.last_ms,
+                paths: batch.paths.clone(),
+            }),
+        }
+        taken.bound();
+    }
+
+    /// Notes that a side may take writes that are not counted at once; tells whether that is new.
+    pub(super) fn open(&mut self, side: &SideName) -> bool {
+        let taken = self.sides.entry(side.clone()).or_default();
+        !std::mem::replace(&mut taken.is_open, true)
+    }
+
+    /// Notes that all that a side took is counted, and that it takes no more without a word.
+    pub(super) fn close(&mut self, side: &SideName) {
+        if let Some(taken) = self.sides.get_mut(side) {
+            taken.is_open = false;
+        }
+    }
+
+    /// Finds what one side has taken that another lacks; `None` when it lacks nothing.
+    pub(crate) fn uncopied(&self, from: &SideName, to: &SideName) -> Option<Uncopied> {
+        let taken = self.sides.get(from)?;
+        let copied = taken.copied.get(to).copied().unwrap_or_default();
+        let at_least = taken.losses > copied.losses;
+        let counted = taken.writes.saturating_sub(copied.writes);
+        let writes = counted.max(u64::from(at_least));
+        if writes == 0 {
+            return None;
+        }
+        let stretches = taken.stretches.iter();
+        let mut missing = stretches.filter(|stretch| stretch.until > copied.writes);
+        let mut paths = Paths::default();
+        missing
+            .clone()
+            .for_each(|stretch| paths.join(&stretch.paths));
+        let first_ms = missing.clone().next().map(|stretch| stretch.first_ms);
+        let first_ms = if copied.writes == 0 && taken.writes > 0 {
+            Some(taken.first_ms)
+        } else {
+            first_ms
+        };
+        let last_ms = missing.next_back().map(|stretch| stretch.last_ms);
+        Some(Uncopied {
+            from: from.clone(),
+            to: to.clone(),
+            writes,
+            at_least,
+            first: first_ms.and_then(moment),
+            last: last_ms.and_then(moment),
+            paths: paths.busiest(),
+        })
+    }
+
+    /// Shows why a side is torn; `None` when it is whole.
+    pub(crate) fn torn(&self, side: &SideName) -> Option<&Torn> {
+        self.torn.get(side)
+    }
+
+    /// Begins a copy: until it has succeeded, its target is torn.
+    pub(super) fn begin_copy(
+        &mut self,
+        by: Copier,
+        (from, to): (&SideName, &SideName),
+        manner: Manner,
+        torn: Torn,
+    ) {
+        let taken = self.sides.entry(from.clone()).or_default();
+        let began = taken.mark();
+        taken.is_cut = true;
+        self.torn.insert(to.clone(), torn);
+        self.copies.push(Copy {
+            by,
+            from: from.clone(),
+            to: to.clone(),
+            manner,
+            began,
+        });
+    }
+
+    /// Ends the copy that somebody made; one that did not succeed leaves its target torn.
+    pub(super) fn end_copy(&mut self, by: Copier, succeeded: bool) {
+        let ended = self.copies.extract_if(.., |copy| copy.by == by);
+        for copy in ended.collect::<Vec<_>>() {
+            if !succeeded {
+                continue;
+            }
+            self.torn.remove(&copy.to);
+            let from = self.sides.entry(copy.from.clone()).or_default();
+            from.copied.insert(copy.to.clone(), copy.began);
+            from.forget();
+            if copy.manner == Manner::Overwrites
+                && let Some(overwritten) = self.sides.get_mut(&copy.to)
+            {
+                let all = overwritten.mark();
+                overwritten.copied.insert(copy.from, all);
+                overwritten.forget();
+            }
+        }
+    }
+
+    /// Takes up what a daemon has left: one that was killed, and did not close what was open, may
+    /// have sent more than it counted; and the copies that it made are not whole.
+    pub(super) fn take_up(&mut self) {
+        self.copies.clear();
+        for taken in self.sides.values_mut() {
+            taken.losses += u32::from(std::mem::take(&mut taken.is_open));
+        }
+    }
+
+    /// Lists the sides that are torn.
+    pub(crate) fn all_torn(&self) -> &BTreeMap<SideName, Torn> {
+        &self.torn
+    }
+
+    /// Lists what every side has that another lacks.
+    pub(crate) fn all_uncopied(&self, sides: &[SideName]) -> Vec<Uncopied> {
+        let pairs = sides
+            .iter()
+            .flat_map(|from| sides.iter().map(move |to| (from, to)));
+        let pairs = pairs.filter(|(from, to)| from != to);
+        pairs
+            .filter_map(|(from, to)| self.uncopied(from, to))
+            .collect()
+    }
+}
+
+fn moment(ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()
+}
+
+impl Taken {
+    fn mark(&self) -> Mark {
+        Mark {
+            writes: self.writes,
+            losses: self.losses,
+        }
+    }
+
+    /// Forgets the stretches that every copy has brought.
+    fn forget(&mut self) {
+        let all_have = self.copied.values().map(|mark| mark.writes).min();
+        let all_have = all_have.unwrap_or(0);
+        self.stretches.retain(|stretch| stretch.until > all_have);
+    }
+
+    /// Joins the oldest stretches when there are too many: of copies that all fail.
+    fn bound(&mut self) {
+        while self.stretches.len() > STRETCHES_MAX {
+            let oldest = self.stretches.remove(0);
+            if let Some(next) = self.stretches.first_mut() {
+                next.first_ms = oldest.first_ms;
+                next.paths.join(&oldest.paths);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(name: &str) -> SideName {
+        SideName::new(name)
+    }
+
+    fn batch(writes: u64, at_ms: u64) -> Batch {
+        let mut paths = Paths::default();
+        paths.add("/observations", writes);
+        Batch {
+            writes,
+            first_ms: at_ms,
+            last_ms: at_ms + 1,
+            paths,
+        }
+    }
+
+    fn torn() -> Torn {
+        Torn {
+            from: side("live"),
+            job: "copy.sh".into(),
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn writes(book: &Book, from: &str, to: &str) -> u64 {
+        let found = book.uncopied(&side(from), &side(to));
+        found.map_or(0, |uncopied| uncopied.writes)
+    }
+
+    fn copy(book: &mut Book, (from, to): (&str, &str), manner: Manner, meanwhile: u64) {
+        let by = Copier::Flip(FlipId(7));
+        book.begin_copy(by, (&side(from), &side(to)), manner, torn());
+        book.took(&side(from), &batch(meanwhile, 50));
+        book.end_copy(by, true);
+    }
+
+    #[test]
+    fn what_came_after_the_beginning_of_a_copy_is_uncopied() {
+        let (live, backup) = (side("live"), side("backup"));
+        let mut book = Book::default();
+        book.took(&live, &batch(5, 10));
+        assert_eq!(writes(&book, "live", "backup"), 5);
+
+        copy(&mut book, ("live", "backup"), Manner::Overwrites, 2);
+
+        let left = book.uncopied(&live, &backup).expect("two came meanwhile");
+        assert_eq!(
+            (left.writes, left.first, left.last),
+            (2, moment(50), moment(51))
+        );
+        assert_eq!(left.paths, [("/observations".to_owned(), 2)]);
+        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
+        assert_eq!(book.uncopied(&live, &backup), None);
+    }
+
+    #[test]
+    fn a_copy_overwrites_what_its_target_took_unless_it_merges() {
+        for (manner, left) in [(Manner::Overwrites, 0), (Manner::Merges, 5)] {
+            let mut book = Book::default();
+            book.took(&side("live"), &batch(5, 10));
+            book.took(&side("backup"), &batch(7, 20));
+
+            copy(&mut book, ("backup", "live"), manner, 0);
+
+            assert_eq!(writes(&book, "backup", "live"), 0);
+            assert_eq!(writes(&book, "live", "backup"), left, "{manner:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_does_not_succeed_leaves_its_target_torn_and_brings_nothing() {
+        let (live, backup) = (side("live"), side("backup"));
+        let mut book = Book::default();
+        book.took(&live, &batch(5, 10));
+        let by = Copier::Flip(FlipId(7));
+        book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn());
+        assert!(book.torn(&backup).is_some(), "from its first moment");
+
+        book.end_copy(by, false);
+
+        assert_eq!(book.torn(&backup), Some(&torn()));
+        assert_eq!(writes(&book, "live", "backup"), 5);
+        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
+        assert_eq!(book.torn(&backup), None);
+    }
+
+    #[test]
+    fn after_a_kill_counts_are_at_least_until_the_next_copy() {
+        let (live, backup) = (side("live"), side("backup"));
+        let mut book = Book::default();
+        assert!(book.open(&live));
+        book.take_up();
+        let lost = book.uncopied(&live, &backup).expect("one may be lost");
+        assert_eq!((lost.writes, lost.at_least), (1, true));
+
+        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
+        assert_eq!(book.uncopied(&live, &backup), None);
+
+        book.open(&live);
+        book.took(&live, &batch(3, 10));
+        book.close(&live);
+        book.take_up();
+        let all = book.uncopied(&live, &backup).expect("three");
+        assert_eq!((all.writes, all.at_least), (3, false), "a clean stop");
+    }
+
+    #[test]
+    fn copies_that_all_fail_do_not_make_the_book_grow() {
+        let mut book = Book::default();
+        for turn in 0..1_000 {
+            let by = Copier::Flip(FlipId(turn));
+            let sides = (&side("live"), &side("backup"));
+            book.took(&side("live"), &batch(1, 10 + turn));
+            book.begin_copy(by, sides, Manner::Overwrites, torn());
+            book.end_copy(by, false);
+        }
+
+        let all = book.uncopied(&side("live"), &side("backup"));
+        let all = all.expect("nothing was copied");
+        let times = (moment(10), moment(1_010));
+        assert_eq!((all.writes, (all.first, all.last)), (1_000, times));
+        assert!(serde_json::to_string(&book).expect("it is text").len() < 64 * 1024);
+    }
+}

@@ -1,0 +1,126 @@
+//! What data forbid a flip: writes that it would leave behind or overwrite, and a torn side.
+
+use crate::journal::BookEvent;
+use crate::site::{FlipId, Skipped, Storage, is_emergency};
+
+use super::super::actor::Actor;
+use super::super::running::Moving;
+use super::book::Book;
+use super::{owner, shown};
+
+/// When a flip looks at data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum When {
+    /// Before anyone waits: the last copies are still to come.
+    Beforehand,
+    /// When nobody writes and the last copies were made.
+    AtLast,
+}
+
+impl Actor {
+    /// Looks whether data allow some moves.
+    ///
+    /// # Errors
+    /// What would be lost, and what to do.
+    pub(in crate::control) fn look_at_data(
+        &self,
+        moves: &[Moving],
+        skipped: &[Skipped],
+        when: When,
+    ) -> Result<(), String> {
+        if skipped.contains(&Skipped::Loss) {
+            return Ok(());
+        }
+        match self.objections(moves, skipped, when).into_iter().next() {
+            None => Ok(()),
+            Some(objection) => Err(objection.detail),
+        }
+    }
+
+    /// Journals what a flip goes over, when it is asked to.
+    pub(in crate::control) fn journal_accepted(&mut self, id: FlipId) {
+        self.collect_writes();
+        let Some(running) = self.flips.get(&id) else {
+            return;
+        };
+        let skipped = &running.journalled.skipped;
+        if !skipped.contains(&Skipped::Loss) {
+            return;
+        }
+        let over = self.objections(&running.moves, skipped, When::Beforehand);
+        let events = over.into_iter().map(|event| BookEvent {
+            what: "loss accepted",
+            ..event
+        });
+        self.journal_data(&events.collect::<Vec<_>>());
+    }
+
+    /// Journals what the sides that a flip leaves have taken, and the new ones lack.
+    pub(in crate::control) fn journal_left(&mut self, id: FlipId) {
+        let running = self.flips.get(&id).into_iter();
+        let left = running.flat_map(|running| &running.moves);
+        let left = left.filter_map(|moving| {
+            let (planned, book) = (&moving.planned, self.book_of(moving)?);
+            let at_risk = book.uncopied(&planned.from, &planned.to)?;
+            Some(BookEvent {
+                site: planned.site.clone(),
+                what: "at risk",
+                detail: format!("flip {id}: {}", at_risk),
+            })
+        });
+        let events: Vec<_> = left.collect();
+        self.journal_data(&events);
+    }
+
+    fn book_of(&self, moving: &Moving) -> Option<&Book> {
+        let book = self.copies.book(&moving.planned.site);
+        book.filter(|_| moving.site.storage == Storage::Separate)
+    }
+
+    fn objections(&self, moves: &[Moving], skipped: &[Skipped], when: When) -> Vec<BookEvent> {
+        let each = moves.iter().filter_map(|moving| {
+            let detail = objection(moving, self.book_of(moving)?, skipped, when)?;
+            Some(BookEvent {
+                site: moving.planned.site.clone(),
+                what: "refused",
+                detail,
+            })
+        });
+        each.collect()
+    }
+}
+
+fn objection(moving: &Moving, book: &Book, skipped: &[Skipped], when: When) -> Option<String> {
+    const OVER: &str = "or go over this with --accept-loss and a --reason";
+    let planned = &moving.planned;
+    let (site, from, to) = (&planned.site, &planned.from, &planned.to);
+    if let Some(torn) = book.torn(to) {
+        let (job, source, since) = (&torn.job, &torn.from, shown::clock(Some(torn.since)));
+        return Some(format!(
+            "{to} of {site} is torn: {job} began to copy {source} onto it at {since}, and that did \
+             not come to its end; have a copy onto {to} succeed first, {OVER}"
+        ));
+    }
+    if is_emergency(skipped) {
+        return None;
+    }
+    let copies = owner::copies(moving);
+    if when == When::AtLast || !copies {
+        let left = book.uncopied(from, to)?;
+        return Some(format!(
+            "it would leave writes of {site} behind: {}; copy them first, by a `sync` hook of the \
+             flip (`flip.hooks.sync`), {OVER}; where both sides use the same storage, say \
+             `storage: shared`",
+            left
+        ));
+    }
+    let hooks = &moving.site.flip.hooks.sync;
+    let lost = book.uncopied(to, from)?;
+    (!hooks.iter().all(|hook| hook.merges)).then(|| {
+        format!(
+            "its sync hooks would overwrite writes of {site}: {}; bring these to {from} first, \
+             say `merges: true` of a hook that adds to what {to} has, {OVER}",
+            lost
+        )
+    })
+}
