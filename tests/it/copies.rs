@@ -174,6 +174,32 @@ fn what_the_sync_hooks_copied_is_not_left_behind_and_what_they_would_overwrite_i
 }
 
 #[test]
+fn a_write_that_comes_after_the_rehearsal_takes_the_flip_back() {
+    let stage = apart(
+        "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go ]; do sleep 0.01; done\"]]}}",
+    );
+    let beside = |name: &str| stage.place.file().with_file_name(name);
+    std::thread::scope(|scope| {
+        let flip = scope.spawn(|| stage.flip(&["backup"]));
+        until("the rehearsal is over", || {
+            beside("begun").exists().then_some(())
+        });
+
+        stage.write("/late", 1);
+        std::fs::write(beside("go"), "").unwrap();
+
+        let (code, said) = flip.join().unwrap();
+        assert_eq!(code, Some(4), "{said}");
+        assert!(said.contains("/late (1)"), "{said}");
+    });
+    assert_eq!(
+        stage.place.curl("/", &[]),
+        (200, "live".into()),
+        "users go on"
+    );
+}
+
+#[test]
 fn a_copy_that_failed_leaves_its_target_torn_until_one_succeeds() {
     let stage = apart("{hooks: {sync: [[\"false\"]]}}");
     let (code, said) = stage.flip(&["backup"]);
