@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::site::{Access, During, Epoch, SideName, SiteName};
 use crate::table::OriginAddr;
 
+use super::drain::{Drain, Writing};
 use super::gate::{CutBy, Cuts, Entry, Gate, Pass};
 use super::line::{Joined, Line, LineBounds};
 use super::outage::Outage;
@@ -87,6 +88,8 @@ pub struct Gates {
     pub writes: Arc<Gate>,
     /// Admits what gets past `access`, which shuts the other two. To a flip it is all writes.
     pub passed: Arc<Gate>,
+    /// Whether the writes of a hold have ended.
+    drain: Drain,
     /// What those get who find a gate held: a [`During`] as number.
     during: AtomicU8,
     /// Requests on hold; shared with the lanes of the site before and after.
@@ -119,6 +122,7 @@ impl Gates {
             reads: Arc::new(gate()),
             writes: Arc::new(gate()),
             passed: Arc::new(gate()),
+            drain: Drain::default(),
             during: AtomicU8::new(During::Page as u8),
             line,
             tunnels: AtomicUsize::new(0),
@@ -170,13 +174,21 @@ impl Gates {
 
     /// Holds the gates that `during` says; who comes from this instant gets what it says.
     pub fn hold(&self, during: During) {
-        // Before the bits: who sees a held gate must find the mode that belongs to it.
+        // Before the bits: who sees a held gate must find the mode and the drain that belong to it.
         self.during.store(during as u8, Ordering::Release);
+        let hold = if self.writes.is_held() {
+            self.drain.current()
+        } else {
+            self.drain.begin()
+        };
         if during == During::ReadOnly {
             self.writes.hold();
             self.passed.hold();
         } else {
             self.hold_all();
+        }
+        if self.writes.is_drained() && self.passed.is_drained() {
+            self.drain.seen_empty(hold);
         }
     }
 
@@ -267,8 +279,24 @@ impl Gates {
     /// # Cancel safety
     /// Safe: nothing is lost but the wait.
     pub async fn writes_drained(&self) {
+        let hold = self.drain.current();
         self.writes.drained().await;
         self.passed.drained().await;
+        self.drain.seen_empty(hold);
+    }
+
+    /// Tells whether writes may still be at work: no only when none that came in is left, and none
+    /// can come in.
+    pub fn writing(&self) -> Writing {
+        if self.writes.is_closed() {
+            Writing::Over
+        } else if !self.writes.is_held() {
+            Writing::Open
+        } else if self.drain.has_drained() {
+            Writing::Over
+        } else {
+            Writing::Draining
+        }
     }
 
     /// Waits until nothing is in flight that `access` forbids.

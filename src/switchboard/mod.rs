@@ -7,6 +7,7 @@
 //! control ──publish──> ArcSwap<Snapshot> ──load──> proxy and dns workers
 //!         <──all_at──  Crew              <─confirm─
 //!         ──issue──>   Invites           <─admits──
+//!                      Claim             ──sign───> origins
 //! ```
 //!
 //! Invariants: a snapshot is never changed, only replaced; the gates of an epoch are the same in
@@ -15,6 +16,8 @@
 
 mod clock;
 mod crew;
+mod drain;
+mod fence;
 mod gate;
 mod invite;
 mod lane;
@@ -31,6 +34,8 @@ use tokio::time::Instant;
 pub use clock::{now_ms, sent};
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
+pub use drain::Writing;
+pub use fence::{Claim, SIGNED_FOR_S};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
 pub use invite::Invites;
 pub use lane::{Cut, Gates, HoldCounts, Kind, Lane, TunnelPlace, Way};

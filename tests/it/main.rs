@@ -17,6 +17,7 @@ mod doubt;
 mod down;
 mod edits;
 mod emergency;
+mod fence;
 mod ferret;
 mod flip_counts;
 mod flips;
