@@ -51,3 +51,94 @@ impl Drain {
         drained > 0 && drained == self.holds.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::site::During;
+    use crate::switchboard::{Entry, Gates, Kind, Pass, Permit, Way};
+
+    fn write(gates: &Gates) -> Option<Permit> {
+        match gates.enter(Kind::Write, Way::Usual, Pass::default()) {
+            Entry::Admitted(permit) => Some(permit),
+            Entry::Held | Entry::Shut | Entry::Closed => None,
+        }
+    }
+
+    /// Looks at the drain as a flip does that waits for it; it must be over.
+    fn drained(gates: &Gates) {
+        let mut wait = std::pin::pin!(gates.writes_drained());
+        let waker = std::task::Waker::noop();
+        let looked = wait
+            .as_mut()
+            .poll(&mut std::task::Context::from_waker(waker));
+        assert!(looked.is_ready());
+    }
+
+    #[test]
+    fn writing_is_over_when_the_last_write_of_a_hold_has_ended() {
+        let gates = Arc::new(Gates::default());
+        let permit = write(&gates);
+        assert_eq!(gates.writing(), Writing::Open);
+
+        gates.hold(During::ReadOnly);
+        assert_eq!(gates.writing(), Writing::Draining);
+
+        drop(permit);
+        drained(&gates);
+        assert_eq!(gates.writing(), Writing::Over);
+        gates.close();
+        assert_eq!(gates.writing(), Writing::Over);
+    }
+
+    #[test]
+    fn a_hold_with_nothing_in_flight_is_over_at_once() {
+        let gates = Gates::default();
+
+        gates.hold(During::Page);
+
+        assert_eq!(gates.writing(), Writing::Over);
+    }
+
+    #[test]
+    fn a_second_hold_upon_the_first_takes_nothing_back() {
+        const HOLDS: usize = 20_000;
+        let gates = Arc::new(Gates::default());
+        let is_over = AtomicBool::new(false);
+        gates.hold(During::Hold);
+
+        std::thread::scope(|scope| {
+            // Each counts as in flight while it is refused.
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    assert!(write(&gates).is_none());
+                }
+            });
+            let over = (0..HOLDS).filter(|_| {
+                gates.hold(During::Page);
+                gates.writing() == Writing::Over
+            });
+            let over = over.count();
+            is_over.store(true, Ordering::Release);
+            assert_eq!(over, HOLDS);
+        });
+    }
+
+    #[test]
+    fn the_drain_of_one_hold_says_nothing_of_the_next() {
+        let gates = Arc::new(Gates::default());
+        gates.hold(During::Hold);
+        gates.release();
+        assert_eq!(gates.writing(), Writing::Open);
+        let permit = write(&gates);
+        // Nobody has stood in line, so the gates are open to all.
+        assert!(permit.is_some());
+
+        gates.hold(During::Hold);
+
+        assert_eq!(gates.writing(), Writing::Draining);
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::{KEY_A, KEY_B, mac_by_openssl, put_key, sign_by};
@@ -205,28 +205,52 @@ struct Yes {
     epoch: u64,
 }
 
-/// Asks for a side over one connection until it is told to stop; counts how often.
-fn listen(place: &Place, side: &str, is_over: &AtomicBool) -> (usize, Vec<Yes>) {
-    let mut socket = UnixStream::connect(place.state().join("admin.sock")).unwrap();
-    let request = format!("GET {ROLE}?side={side} HTTP/1.1\r\nhost: test\r\n\r\n");
-    let (mut asks, mut yes) = (0, Vec::new());
-    let mut buffer = [0; 4096];
-    while !is_over.load(Ordering::Acquire) {
-        let asked = Instant::now();
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
+/// One connection on which a side is asked for, again and again.
+struct Asking {
+    socket: UnixStream,
+    request: String,
+}
+
+impl Asking {
+    fn connect(place: &Place, side: &str) -> Self {
+        Self {
+            socket: UnixStream::connect(place.state().join("admin.sock")).unwrap(),
+            request: format!("GET {ROLE}?side={side} HTTP/1.1\r\nhost: test\r\n\r\n"),
+        }
+    }
+
+    /// Asks, and reads the whole answer.
+    fn ask(&mut self) -> String {
+        self.socket.write_all(self.request.as_bytes()).unwrap();
+        let (mut answer, mut buffer) = (String::new(), [0; 4096]);
         // The body ends with its one closing brace.
         while !answer.ends_with('}') {
-            let length = socket.read(&mut buffer).unwrap();
+            let length = self.socket.read(&mut buffer).unwrap();
             assert!(length > 0, "closed after {answer:?}");
             answer.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
         }
-        asks += 1;
+        answer
+    }
+}
+
+/// Asks for a side until it is told to stop, and shows the epoch of the last yes; counts how often.
+fn listen(
+    place: &Place,
+    side: &str,
+    (is_over, last): (&AtomicBool, &AtomicU64),
+) -> (usize, Vec<Yes>) {
+    let mut asking = Asking::connect(place, side);
+    let (mut asks, mut yes) = (0, Vec::new());
+    while !is_over.load(Ordering::Acquire) {
+        let asked = Instant::now();
+        let answer = asking.ask();
         let had = Instant::now();
+        asks += 1;
         if answer.starts_with("HTTP/1.1 200 ") {
             let (_, epoch) = answer.split_once("pointsman-epoch: ").unwrap();
             let epoch = epoch.lines().next().unwrap().parse().unwrap();
             yes.push(Yes { asked, had, epoch });
+            last.store(epoch, Ordering::Release);
         } else {
             assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
         }
@@ -237,15 +261,21 @@ fn listen(place: &Place, side: &str, is_over: &AtomicBool) -> (usize, Vec<Yes>) 
 #[test]
 fn through_five_flips_two_sides_never_may_at_once() {
     let stage = Stage::with(&OneSite::flipping("{during: hold}").without_names());
-    let is_over = AtomicBool::new(false);
+    let (is_over, last) = (AtomicBool::new(false), AtomicU64::new(0));
     let [live, backup] = std::thread::scope(|scope| {
-        let (place, is_over) = (&stage.place, &is_over);
-        let asking =
-            ["live", "backup"].map(|side| scope.spawn(move || listen(place, side, is_over)));
-        for to in ["backup", "live", "backup", "live", "backup"] {
+        let (place, told) = (&stage.place, (&is_over, &last));
+        let asking = ["live", "backup"].map(|side| scope.spawn(move || listen(place, side, told)));
+        for (to, epoch) in ["backup", "live", "backup", "live", "backup"]
+            .into_iter()
+            .zip(1..)
+        {
+            let is_told = || (last.load(Ordering::Acquire) == epoch).then_some(());
+            until("the side before may write", is_told);
             let (code, said) = stage.place.flip(to);
             assert_eq!(code, 0, "{said}");
         }
+        let is_told = || (last.load(Ordering::Acquire) == 6).then_some(());
+        until("the last side may write", is_told);
         is_over.store(true, Ordering::Release);
         asking.map(|asking| asking.join().unwrap())
     });
@@ -270,4 +300,39 @@ fn through_five_flips_two_sides_never_may_at_once() {
             "epoch {epoch} may write after the one that follows"
         );
     }
+}
+
+/// What a process has used of the processor so far, in microseconds.
+fn cpu_us(id: u32) -> u64 {
+    // proc(5): utime and stime are the 14th and 15th field, and the second may have blanks in it.
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let (_, after) = stat.rsplit_once(") ").unwrap();
+    let fields = after.split(' ').skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+    ticks * 10_000
+}
+
+#[test]
+fn it_may_be_asked_at_each_request() {
+    const CONNECTIONS: usize = 4;
+    const ASKS: usize = 10_000;
+    let stage = Stage::with(&OneSite::default());
+    let before_us = cpu_us(stage.daemon.id());
+    let began = Instant::now();
+
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut asking = Asking::connect(&stage.place, "live");
+                for _ in 0..ASKS {
+                    assert!(asking.ask().starts_with("HTTP/1.1 200 "));
+                }
+            });
+        }
+    });
+
+    let took = began.elapsed();
+    let (asks, used_us) = (CONNECTIONS * ASKS, cpu_us(stage.daemon.id()) - before_us);
+    let cost_us = used_us as f64 / asks as f64;
+    println!("{asks} answers in {took:?}, each for {cost_us:.1} us of the processor");
 }
