@@ -15,7 +15,7 @@ use super::conditional::document;
 use super::flips::flip_id;
 use super::problem::Problem;
 use super::view::{FlipView, StatusView};
-use super::{Parts, access, events, flips as changing, health, invite, page, past, scrape};
+use super::{Parts, access, events, flips as changing, health, invite, page, past, role, scrape};
 
 /// The largest request body: a flip of every site of a big table is far below.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +29,7 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/sites", get(sites))
         .route("/api/v1/sites/{site}/access", put(access::change))
+        .route("/api/v1/sites/{site}/role", get(role::role))
         .route("/api/v1/sites/{site}/invites", post(invite::invite))
         .route("/api/v1/events", get(all_events))
         .route("/api/v1/flips", get(flips).post(changing::begin))

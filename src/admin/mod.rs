@@ -31,6 +31,7 @@ mod page;
 mod past;
 mod peer;
 mod problem;
+mod role;
 pub mod says;
 mod scrape;
 mod server;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use crate::table::{ReadFile, Source};
@@ -14,12 +14,24 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// else have the core, which is milliseconds for a large file.
 const PIECE_BYTES: u64 = 64 * 1024;
 
+/// The rights of those who are neither the owner of a file nor of its group.
+const OTHERS: u32 = 0o007;
+
 /// Reads files from the disk, for [`crate::table::Table::load`].
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
 
 impl ReadFile for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {
+        read(path)
+    }
+
+    fn read_secret(&self, path: &Path) -> io::Result<String> {
+        let (_, metadata) = open(path)?;
+        if metadata.permissions().mode() & OTHERS != 0 {
+            let why = "others on this machine have rights to it: `chmod o=` it";
+            return Err(io::Error::other(why));
+        }
         read(path)
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Found {
     /// The gates of the part of the site that the path lies in.
     part: Option<Arc<Gates>>,
     lane: Option<Arc<Lane>>,
-    generation: Generation,
+    pub(super) generation: Generation,
     https_port: Option<u16>,
 }
 

@@ -7,8 +7,6 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::switchboard::Lane;
-
 use super::client::Client;
 use super::head::{Headers, RequestHead, ResponseHead, Version};
 use super::invite;
@@ -35,13 +33,7 @@ impl RequestIds {
 }
 
 /// Turns a client's head into what the origin is sent.
-pub(super) fn request(
-    head: &mut RequestHead,
-    host: &str,
-    client: &Client,
-    lane: &Lane,
-    ids: &RequestIds,
-) {
+pub(super) fn request(head: &mut RequestHead, host: &str, client: &Client, ids: &RequestIds) {
     let protocol = head.version.received_protocol();
     let headers = &mut head.headers;
     let trailers = takes_trailers(headers);
@@ -70,9 +62,6 @@ pub(super) fn request(
     if !headers.contains("x-request-id") {
         headers.push("x-request-id", ids.make());
     }
-    headers.set("x-pointsman-site", lane.site.as_str().to_owned());
-    headers.set("x-pointsman-side", lane.side.as_str().to_owned());
-    headers.set("x-pointsman-epoch", lane.epoch.to_string());
 }
 
 /// Turns an origin's head into what the client is sent.

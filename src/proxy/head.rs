@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+use super::fence;
+
 /// The fields of a head, in order; a name may occur more than once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Headers(Vec<(Bytes, Bytes)>);
@@ -74,8 +76,8 @@ impl Headers {
     pub(super) fn into_trailers(mut self) -> Self {
         self.retain(|name, _| {
             let forbidden = NO_TRAILERS.iter().any(|other| is(name, other));
-            let starts = |with: &&str| name.len() > with.len() && is(&name[..with.len()], with);
-            !forbidden && !OURS.iter().any(starts)
+            let starts = |with: &str| name.len() > with.len() && is(&name[..with.len()], with);
+            !forbidden && !starts(FORWARDED) && !fence::is_ours(name)
         });
         self
     }
@@ -117,8 +119,8 @@ const NO_TRAILERS: [&str; 21] = [
     "via",
 ];
 
-/// How the fields begin by which origins know who asks, and on which side they are.
-const OURS: [&str; 2] = ["x-forwarded-", "x-pointsman-"];
+/// How the fields begin by which origins know who asks.
+const FORWARDED: &str = "x-forwarded-";
 
 fn is(name: &[u8], wanted: &str) -> bool {
     name.eq_ignore_ascii_case(wanted.as_bytes())
@@ -190,7 +192,7 @@ mod tests {
             "Grpc-Status",
             "Content-Length",
             "HOST",
-            "X-Pointsman-Side",
+            "Pointsman-Side",
             "Digest",
         ] {
             headers.push(name, "1");

@@ -35,6 +35,7 @@ mod client;
 mod door;
 mod error;
 mod fault;
+mod fence;
 mod flow;
 mod forward;
 mod h1;

@@ -19,6 +19,7 @@ use super::admit::{Admission, Found};
 use super::body::{Body, Part};
 use super::client::{Client, Misdirected};
 use super::error::Error;
+use super::fence::Fence;
 use super::forward::{self, RequestIds};
 use super::head::{RequestHead, ResponseHead, Version};
 use super::page::Why;
@@ -30,6 +31,7 @@ pub(super) struct Service {
     pub(super) board: Arc<Switchboard>,
     pub(super) upstream: Upstream,
     pub(super) ids: RequestIds,
+    pub(super) fence: Fence,
     /// Becomes true when the worker stops: nobody is to wait any more.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -51,6 +53,7 @@ impl Service {
             },
             ids: RequestIds::default(),
             board,
+            fence: Fence::default(),
         }
     }
 
@@ -106,7 +109,10 @@ impl Service {
             Admission::Itself(answer) => return Ok(answer),
             Admission::To(found, lane, permit) => (found, lane, permit),
         };
-        forward::request(head, &host, client, &lane, &self.ids);
+        forward::request(head, &host, client, &self.ids);
+        let generation = found.generation;
+        self.fence
+            .tell(&mut head.headers, &lane, generation, &self.board);
         let body = body.take().unwrap_or(Body::Empty);
         let exchange = self
             .upstream

@@ -161,6 +161,11 @@ impl Gate {
         self.word.fetch_or(HELD, Ordering::AcqRel);
     }
 
+    /// Tells whether the gate is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.word.load(Ordering::Acquire) & HELD != 0
+    }
+
     /// Takes a hold back.
     pub fn release(&self) {
         self.word.fetch_and(!HELD, Ordering::AcqRel);
@@ -265,7 +270,8 @@ impl Gate {
         }
     }
 
-    fn is_drained(&self) -> bool {
+    /// Tells whether nobody is in flight while the gate is held, shut or closed.
+    pub(super) fn is_drained(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
         word & (CLOSED | HELD | SHUT) != 0 && word & IN_FLIGHT == 0
     }

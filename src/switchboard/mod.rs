@@ -8,6 +8,7 @@
 //!         <──all_at──  Crew              <─confirm─
 //!         ──issue──>   Invites           <─admits──
 //!         ──open───>   Tally             <─count───
+//!                      Claim             ──sign───> origins
 //! ```
 //!
 //! Invariants: a snapshot is never changed, only replaced; the gates of an epoch are the same in
@@ -16,7 +17,10 @@
 
 mod clock;
 mod crew;
+mod drain;
+mod fence;
 mod gate;
+mod gates;
 mod invite;
 mod lane;
 mod line;
@@ -34,9 +38,12 @@ use tokio::time::Instant;
 pub use clock::{now_ms, sent};
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
+pub use drain::Writing;
+pub use fence::{Claim, SIGNED_FOR_S};
 pub use gate::{Drained, Entry, Gate, Pass, Permit};
+pub use gates::{Gates, HoldCounts, TunnelPlace};
 pub use invite::Invites;
-pub use lane::{Cut, Gates, HoldCounts, Kind, Lane, TunnelPlace, Way};
+pub use lane::{Cut, Kind, Lane, Way};
 pub use line::{Joined, LineBounds, Place, Turn};
 pub use outage::Outage;
 pub use snapshot::{Part, Route, SiteView, Snapshot};

@@ -6,7 +6,8 @@ use crate::site::{Access, Epoch, Generation, Position, Positions, SiteName};
 use crate::table::{Chunks, PathRule, Site, Table};
 use crate::zone::Zones;
 
-use super::lane::{Gates, Lane};
+use super::gates::Gates;
+use super::lane::Lane;
 
 /// Everything a worker needs to serve, immutable, replaced whole.
 #[derive(Debug)]

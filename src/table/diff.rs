@@ -44,6 +44,7 @@ impl Diff {
             rest: old.dns != new.dns
                 || old.certs != new.certs
                 || old.default_site != new.default_site
+                || old.fence != new.fence
                 || old.groups != new.groups,
             restart: restart(old, new, path, &text),
         };

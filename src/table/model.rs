@@ -13,6 +13,7 @@ use crate::site::{
 use super::check::{Check, Preflight};
 use super::chunks::Chunks;
 use super::diagnostic::Diagnostic;
+use super::fence::FenceKey;
 use super::freshness::Freshness;
 use super::hooks::Hooks;
 use super::matcher::Matcher;
@@ -35,6 +36,8 @@ pub struct Table {
     pub groups: Arc<BTreeMap<GroupName, Vec<SiteName>>>,
     /// Who answers for hosts that no site has.
     pub default_site: Option<SiteName>,
+    /// The keys that sign what origins are told, the first one alone; none signs when it is empty.
+    pub fence: Vec<FenceKey>,
     /// The words that ask for a move or for other access, of each of the sites.
     pub words: Arc<BTreeMap<SiteName, Words>>,
     /// Finds the site of a host; made of `sites`.
@@ -362,4 +365,12 @@ pub trait ReadFile {
     /// # Errors
     /// What the operating system said.
     fn read(&self, path: &std::path::Path) -> std::io::Result<String>;
+
+    /// Reads a whole file as text that nobody else may know.
+    ///
+    /// # Errors
+    /// What the operating system said, or that others may read the file.
+    fn read_secret(&self, path: &std::path::Path) -> std::io::Result<String> {
+        self.read(path)
+    }
 }

@@ -198,10 +198,16 @@ fn the_package_has_everything_that_is_delivered() {
         packaged.insert(root().join(units).join(by_itself));
     }
 
-    let delivered: BTreeSet<_> = ["README.md", "deploy/*", "deploy/prometheus/*", "docs/*"]
-        .into_iter()
-        .flat_map(files)
-        .collect();
+    let delivered: BTreeSet<_> = [
+        "README.md",
+        "deploy/*",
+        "deploy/examples/fence/*",
+        "deploy/prometheus/*",
+        "docs/*",
+    ]
+    .into_iter()
+    .flat_map(files)
+    .collect();
 
     let left_out: Vec<_> = delivered.difference(&packaged).collect();
     assert!(delivered.len() >= 10, "{delivered:?}");

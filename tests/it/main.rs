@@ -18,6 +18,7 @@ mod doubt;
 mod down;
 mod edits;
 mod emergency;
+mod fence;
 mod ferret;
 mod flip_counts;
 mod flips;

@@ -73,7 +73,7 @@ fn fields_for_the_next_hop_go_no_further() {
     client.send(&format!(
         "GET /hop HTTP/1.1\r\nHost: {HOST}\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\n\
          Keep-Alive: timeout=5\r\nTE: gzip, trailers\r\nProxy-Authorization: x\r\n\
-         Upgrade: websocket\r\nX-Pointsman-Side: forged\r\nVia: 1.0 before\r\n\
+         Upgrade: websocket\r\nPointsman-Side: forged\r\nVia: 1.0 before\r\n\
          X-Forwarded-For: 192.0.2.1\r\nX-Kept: yes\r\n\r\n"
     ));
     let answer = client.answer("GET").unwrap();
@@ -94,7 +94,7 @@ fn fields_for_the_next_hop_go_no_further() {
     assert_eq!(seen.header("x-forwarded-proto"), "http");
     assert_eq!(seen.header("x-forwarded-host"), HOST);
     assert_eq!(seen.header("x-request-id").len(), 32);
-    let told = ["site", "side", "epoch"].map(|it| seen.header(&format!("x-pointsman-{it}")));
+    let told = ["site", "side", "epoch"].map(|it| seen.header(&format!("pointsman-{it}")));
     assert_eq!(told, ["ispot", "live", "1"]);
     assert_eq!(answer.header("via"), "1.0 other, 1.1 pointsman");
     for gone in ["x-hop", "keep-alive", "connection"] {

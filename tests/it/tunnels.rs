@@ -67,7 +67,7 @@ fn an_upgrade_is_passed_on_and_bytes_flow_both_ways() {
     let seen = &track.live.seen_at("/upgrade")[0];
     assert_eq!(seen.header("upgrade"), "websocket");
     assert_eq!(seen.header("connection"), "upgrade");
-    assert_eq!(seen.header("x-pointsman-side"), "live");
+    assert_eq!(seen.header("pointsman-side"), "live");
 }
 
 #[test]

@@ -42,7 +42,7 @@ use crate::site::{SideName, SiteName};
 use super::diagnostic::Diagnostic;
 use super::edit::{EditError, splice_active};
 use super::matcher::Matcher;
-use super::model::{Dns, ReadFile, Site, Table};
+use super::model::{ReadFile, Site, Table};
 use super::resolve;
 pub use change::{Change, Source};
 use cut::Cut;
@@ -202,8 +202,7 @@ impl Last {
     fn follow(&mut self, path: &Path, change: &Change, files: &dyn ReadFile) -> Option<()> {
         let plain = self.plain.as_mut()?;
         let old = (&plain.cut, &self.text);
-        if change.is_none(&self.text) && plain.readers.is_empty() && reads_no_file(&self.table.dns)
-        {
+        if change.is_none(&self.text) && plain.readers.is_empty() && reads_no_file(&self.table) {
             return Some(());
         }
         let edit = Edit::of(old, change, &self.table)?;
@@ -227,8 +226,10 @@ impl Last {
     }
 }
 
-fn reads_no_file(dns: &Dns) -> bool {
-    dns.zones.values().all(|zone| zone.file.is_none())
+/// Tells whether nothing outside of the sites is in a file of its own.
+fn reads_no_file(table: &Table) -> bool {
+    let mut zones = table.dns.zones.values();
+    table.fence.is_empty() && zones.all(|zone| zone.file.is_none())
 }
 
 impl Plain {
@@ -342,6 +343,7 @@ fn merged(
         },
         groups: Arc::clone(&table.groups),
         default_site,
+        fence: small.fence.clone(),
         sites,
         words,
         warnings,

@@ -50,7 +50,8 @@ pub(super) fn load(
         // Not `append`, which builds all of the map anew.
         words.extend(std::mem::take(Arc::make_mut(&mut table.words)));
         // A file may have been written in between.
-        if rest.as_ref().is_some_and(|rest| rest.dns != table.dns) {
+        let differs = |rest: &Table| rest.dns != table.dns || rest.fence != table.fence;
+        if rest.as_ref().is_some_and(differs) {
             return None;
         }
         rest.get_or_insert(table);

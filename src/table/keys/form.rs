@@ -43,6 +43,7 @@ pub(super) const A_FIELD: Form = form("<field>", r"^[!-9;-~]+$");
 pub(super) const A_ZONE: Form = form("<zone>", r"^[A-Za-z0-9._-]+$");
 pub(super) const A_SITE: Form = form("<site>", LABEL);
 pub(super) const A_GROUP: Form = form("<group>", LABEL);
+pub(super) const KEY_ID: Form = form("name of a key", LABEL);
 pub(super) const SITE_NAME: Form = form("name of a site", LABEL);
 pub(super) const A_SIDE: Form = form("<side>", LABEL);
 pub(super) const A_NAME: Form = form("<name>", r"^[A-Za-z0-9._-]+$");

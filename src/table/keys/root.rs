@@ -1,6 +1,8 @@
 //! The file, `listen` and `dns`.
 
-use super::form::{A_GROUP, A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, LISTENER, SITE_NAME, key};
+use super::form::{
+    A_GROUP, A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, KEY_ID, LISTENER, SITE_NAME, key,
+};
 use super::site::SITE;
 use super::{Key, Need, Shape};
 
@@ -63,7 +65,38 @@ pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
         Need::LeftOut("404"),
         "The site that answers for hosts that no site has.",
     ),
+    key(
+        "fence",
+        Shape::Keys(FENCE),
+        Need::LeftOut("nothing is signed"),
+        "The keys by which origins can believe what a request says of its side.",
+    ),
 ]);
+
+const FENCE: &[Key] = &[key(
+    "keys",
+    Shape::List {
+        of: &Shape::Keys(FENCE_KEY),
+        least: 1,
+    },
+    Need::Required,
+    "The keys that origins take, at most 4; the first one signs.",
+)];
+
+const FENCE_KEY: &[Key] = &[
+    key(
+        "id",
+        Shape::Form(&KEY_ID),
+        Need::Required,
+        "What signatures call it.",
+    ),
+    key(
+        "file",
+        Shape::Form(&FILE),
+        Need::Required,
+        "The file of the key: 32 to 1024 visible ASCII characters.",
+    ),
+];
 
 const LISTEN: &[Key] = &[
     key(

@@ -7,6 +7,7 @@
 
 mod check;
 mod dns;
+mod fence;
 mod freshness;
 mod groups;
 mod hooks;
@@ -118,6 +119,10 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
     };
     let default_site = fields.find(&mut context.report, "default_site");
     let default = default_site.and_then(|at| site::index(context, &at, &sites));
+    let fence = match fields.find(&mut context.report, "fence") {
+        Some(at) => fence::resolve(context, &at),
+        None => Vec::new(),
+    };
     let sites = Chunks::from_iter(sites);
     Some(Table {
         listen,
@@ -127,6 +132,7 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         matcher: Arc::new(Matcher::new(&sites).with_default(default)),
         groups: Arc::new(groups),
         default_site: default.map(|index| sites[index].name.clone()),
+        fence,
         sites,
         words: Arc::new(words),
         warnings: Vec::new(),
@@ -239,17 +245,35 @@ impl Context<'_> {
             let name = below.split('.').next().unwrap_or_default();
             self.readers.insert(SiteName::new(name));
         }
-        match self.files.read(&path) {
-            Ok(text) => Some(LoadedFile {
-                path,
-                text: Arc::from(text),
-            }),
-            Err(error) => {
-                let message = format!("{} cannot be read: {error}", path.display());
-                let remedy = "write the path of a readable file, relative to this one";
-                at.wrong(&mut self.report, Wrong::new(message, remedy));
-                None
-            }
-        }
+        let read = self.files.read(&path);
+        let remedy = "write the path of a readable file, relative to this one";
+        let text = self.readable(at, &path, read, remedy)?;
+        Some(LoadedFile {
+            path,
+            text: Arc::from(text),
+        })
+    }
+
+    /// Reads a file that the table names and that nobody else may know.
+    fn read_secret(&mut self, at: &At<'_>) -> Option<String> {
+        let text = at.text(&mut self.report)?;
+        let path = self.beside(text);
+        let read = self.files.read_secret(&path);
+        let remedy = "write the path of a file that the daemon may read, and others may not";
+        self.readable(at, &path, read, remedy)
+    }
+
+    fn readable(
+        &mut self,
+        at: &At<'_>,
+        path: &Path,
+        read: std::io::Result<String>,
+        remedy: &str,
+    ) -> Option<String> {
+        read.map_err(|error| {
+            let message = format!("{} cannot be read: {error}", path.display());
+            at.wrong(&mut self.report, Wrong::new(message, remedy));
+        })
+        .ok()
     }
 }

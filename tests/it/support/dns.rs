@@ -50,6 +50,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
         matcher: Matcher::default().into(),
         groups: Arc::default(),
         default_site: None,
+        fence: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -11,7 +11,17 @@ use super::wait::until;
 #[derive(Debug)]
 pub(crate) struct Nginx {
     log: PathBuf,
-    _process: Daemon,
+    process: Daemon,
+    workers: Workers,
+}
+
+/// How nginx runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Workers {
+    /// As a single process, which is ended as one.
+    None,
+    /// With a master, which reads the file again and ends its worker.
+    One,
 }
 
 impl Nginx {
@@ -33,11 +43,26 @@ impl Nginx {
     }
 
     fn serving(place: &Place, side: &str, locations: &str) -> Self {
+        Self::of(place, side, &SERVER.replace("LOCATIONS", locations))
+    }
+
+    /// Starts it as an origin of a place with servers of the test's own.
+    pub(crate) fn of(place: &Place, side: &str, servers: &str) -> Self {
+        Self::run(place, side, servers, Workers::None)
+    }
+
+    /// The same, but for SIGHUP, which has it read its file again.
+    pub(crate) fn reloading(place: &Place, side: &str, servers: &str) -> Self {
+        Self::run(place, side, servers, Workers::One)
+    }
+
+    fn run(place: &Place, side: &str, servers: &str, workers: Workers) -> Self {
         let folder = place.path().join(side);
         fs::create_dir_all(&folder).unwrap();
         let origin = place.origin(side);
         let config = CONFIG
-            .replace("LOCATIONS", locations)
+            .replace("SERVERS", servers)
+            .replace("PROCESSES", workers.as_written())
             .replace("FOLDER", &folder.display().to_string())
             .replace("ORIGIN", &origin)
             .replace("SIDE", side);
@@ -52,7 +77,8 @@ impl Nginx {
         });
         Self {
             log: folder.join("access.log"),
-            _process: process,
+            process,
+            workers,
         }
     }
 
@@ -70,10 +96,28 @@ impl Nginx {
     }
 }
 
-/// A single process, for it is ended as one.
+impl Workers {
+    fn as_written(self) -> &'static str {
+        match self {
+            Self::None => "master_process off;",
+            Self::One => "worker_processes 1;",
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // A master that is killed leaves its worker behind.
+        if self.workers == Workers::One {
+            self.process.signal("TERM");
+            self.process.wait();
+        }
+    }
+}
+
 const CONFIG: &str = r#"
 daemon off;
-master_process off;
+PROCESSES
 pid FOLDER/nginx.pid;
 events { worker_connections 512; }
 http {
@@ -85,13 +129,17 @@ http {
     uwsgi_temp_path FOLDER/uwsgi;
     scgi_temp_path FOLDER/scgi;
     types { text/html html; }
+    SERVERS
+}
+"#;
+
+const SERVER: &str = "
     server {
         listen ORIGIN;
         root FOLDER/site;
         LOCATIONS
     }
-}
-"#;
+";
 
 /// `/slow` takes some seconds, `/film` half a minute.
 const PAGES: &str = r#"

@@ -99,6 +99,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         matcher: Matcher::new(&sites).into(),
         groups: Arc::default(),
         default_site: None,
+        fence: Vec::new(),
         warnings: Vec::new(),
         sites,
         words: Arc::new([(SiteName::new("ispot"), Words::default())].into()),
