@@ -84,7 +84,9 @@ impl Copies {
     }
 
     /// Lets lanes take writes, once that is on disk.
-    fn open_lanes(&mut self, lanes: Vec<Arc<Lane>>, journal: &mut Journal) {
+    fn open_lanes(&mut self, mut lanes: Vec<Arc<Lane>>, journal: &mut Journal) {
+        // Whoever asked for one that is closed since has been cut.
+        lanes.retain(|lane| !lane.gates.are_closed());
         let mut are_new = false;
         for lane in &lanes {
             if let Some(before) = self.open.remove(&lane.site)

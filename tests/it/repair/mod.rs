@@ -97,13 +97,26 @@ fn flip(place: &Place, arguments: &[&str]) {
     assert_eq!(done.status.code(), Some(0), "{done:?}");
 }
 
+/// Whatever live took is at risk: there was no copy of it. A write that was on its way to each of the
+/// four when its disk died may have been taken, and not acknowledged.
+fn assert_at_risk(place: &Place, acknowledged: u64) {
+    let found = until("what is at risk is shown", || {
+        let site = place.site();
+        let mut uncopied = site["uncopied"].as_array()?.iter();
+        let from_live = uncopied.find(|found| found["from"] == "live")?;
+        from_live["writes"].as_u64()
+    });
+    let all = acknowledged..=acknowledged + 4;
+    assert!(all.contains(&found), "{found} of {acknowledged}");
+}
+
 #[test]
 fn what_people_wrote_on_backup_while_live_was_dead_comes_home_with_the_flip_back() {
     let place = &Place::new();
     let data = place.path().display();
     let copy = format!("cp '{data}'/$POINTSMAN_FROM.db '{data}'/$POINTSMAN_TO.db");
     let hooks = format!("{{during: page, hooks: {{sync: [{{shell: \"{copy}\"}}]}}}}");
-    place.write(&OneSite::flipping(String::leak(hooks)));
+    place.write(&OneSite::flipping(String::leak(hooks)).apart());
     let programs = ["live", "backup"].map(|side| {
         app::make_database(&database(place, side));
         app::serve(side, database(place, side)).to_string()
@@ -127,6 +140,7 @@ fn what_people_wrote_on_backup_while_live_was_dead_comes_home_with_the_flip_back
         });
         flip(place, &["--now", "--reason", "the disk of live is dead"]);
         people.until_accepted("backup", 50);
+        assert_at_risk(place, people.accepted_by("live").len() as u64);
 
         // Two weeks later: a new disk, and nothing on it yet.
         std::fs::remove_file(database(place, "live")).unwrap();
@@ -136,6 +150,14 @@ fn what_people_wrote_on_backup_while_live_was_dead_comes_home_with_the_flip_back
         let reads = people.reads.load(Ordering::Relaxed);
         let to_live = ["--to", "live", "--during", "read-only"];
         let because = ["--reason", "disk replaced"];
+        let refused = [&["flip", "ispot", "--yes"], &to_live[..], &because].concat();
+        let refused = place.pointsman(&refused);
+        assert_eq!(refused.status.code(), Some(3), "the copy would overwrite");
+        let because = [
+            "--accept-loss",
+            "--reason",
+            "what live had is on no disk any more",
+        ];
         flip(place, &[&to_live[..], &because].concat());
         let on_backup = app::observations(&database(place, "backup"));
         people.until_accepted("live", 20);
