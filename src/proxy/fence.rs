@@ -143,12 +143,12 @@ mod tests {
         }
     }
 
-    /// A lane with a table that signs.
-    fn signing() -> (Arc<Switchboard>, Arc<Lane>) {
+    /// A snapshot whose table signs by a key, after another one or as the first.
+    fn signing_by(key: &str, generation: Generation, before: Option<&Snapshot>) -> Snapshot {
         let site = "{hosts: [www.ispot.example], sides: {live: {web: [http://127.0.0.1:9101]}}}";
         let text = format!(
             "version: 1\nlisten: {{http: [127.0.0.1:8080]}}\nstate: ./state\n\
-             fence: {{keys: [{{id: a, file: a.key}}]}}\nsites: {{ispot: {site}}}\n"
+             fence: {{keys: [{{id: {key}, file: a.key}}]}}\nsites: {{ispot: {site}}}\n"
         );
         let table = Table::load(Path::new("routes.yaml"), &text, &AKey).unwrap();
         let at = Position {
@@ -157,7 +157,12 @@ mod tests {
         };
         let positions = Positions([(SiteName::new("ispot"), at)].into());
         let zones = Arc::new(Zones::default());
-        let snapshot = Snapshot::follow(None, Generation(1), Arc::new(table), &positions, zones);
+        Snapshot::follow(before, generation, Arc::new(table), &positions, zones)
+    }
+
+    /// A board whose table signs by the key `a`, and its lane.
+    fn signing() -> (Arc<Switchboard>, Arc<Lane>) {
+        let snapshot = signing_by("a", Generation(1), None);
         let lane = snapshot.site(&SiteName::new("ispot")).unwrap().lane.clone();
         (Switchboard::new(snapshot), lane.unwrap())
     }
@@ -190,6 +195,28 @@ mod tests {
             headers.push(name, "some value");
         }
         headers
+    }
+
+    #[test]
+    fn another_table_signs_at_once_whatever_the_second() {
+        let (board, lane) = signing();
+        let fence = Fence::default();
+        let signs = |generation| {
+            let mut headers = Headers::default();
+            fence.tell(&mut headers, &lane, generation, &board);
+            let signature = headers.first("pointsman-signature").unwrap();
+            signature
+                .split(|&byte| byte == b'.')
+                .next()
+                .unwrap()
+                .to_vec()
+        };
+        assert_eq!(signs(Generation(1)), b"a");
+
+        let next = signing_by("b", Generation(2), Some(&board.current()));
+        board.publish(Arc::new(next));
+
+        assert_eq!(signs(Generation(2)), b"b");
     }
 
     #[test]
