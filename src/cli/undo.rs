@@ -33,6 +33,10 @@ pub(super) struct Args {
     /// What users get meanwhile: page, hold or read-only [default: as in the flip taken back]
     #[arg(long, value_name = "WORD")]
     during: Option<During>,
+    /// Leave writes behind, overwrite some, or go to a torn side, with a reason: what is lost is
+    /// journalled
+    #[arg(long, requires = "reason")]
+    accept_loss: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -75,6 +79,7 @@ pub(super) async fn undo(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
     out::complain(&format!("This takes back flip {}: {moves}.", found.id));
     let body = FlipBody {
         undo: Some(found.id),
+        accept_loss: args.accept_loss,
         during: args.during.or_else(|| same_as(&found)),
         reason: args
             .reason

@@ -174,6 +174,26 @@ fn what_the_sync_hooks_copied_is_not_left_behind_and_what_they_would_overwrite_i
 }
 
 #[test]
+fn an_undo_leaves_nothing_behind_either_unless_it_is_accepted() {
+    let stage = apart("{}");
+    stage.flips(&["backup"]);
+    stage.write("/", 3);
+    let undo = |more: &[&str]| {
+        let all = [&["undo", "ispot", "--yes"], more].concat();
+        stage.place.pointsman(&all).status.code()
+    };
+
+    assert_eq!(undo(&[]), Some(3));
+    assert_eq!(
+        undo(&["--accept-loss", "--reason", "the quiz is broken"]),
+        Some(0)
+    );
+
+    assert_eq!(stage.place.site()["active"], "live");
+    stage.until_uncopied("backup", 3);
+}
+
+#[test]
 fn a_write_that_comes_after_the_rehearsal_takes_the_flip_back() {
     let stage = apart(
         "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go ]; do sleep 0.01; done\"]]}}",
