@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::control::{AccessSaid, CheckStatus, Emergency, SideChecks, SiteCopies, SiteStatus};
+use crate::control::{
+    AccessSaid, CheckStatus, Emergency, SideChecks, SideFreshness, SiteCopies, SiteStatus,
+};
 use crate::site::{self, Access, Skipped};
 
 use super::view::SiteView;
@@ -142,6 +144,44 @@ pub fn copies(site: &SiteView) -> Vec<String> {
     let torn = torn.iter().map(|torn| format!("{torn}."));
     let uncopied = uncopied.iter().map(|uncopied| format!("{uncopied}."));
     torn.chain(uncopied).collect()
+}
+
+/// Says that the data of the active side went backwards, and what to do; `None` when they did not.
+#[must_use]
+pub fn backwards(site: &SiteView) -> Option<String> {
+    let sides = &site.freshness;
+    let (found, went) = sides
+        .iter()
+        .find_map(|found| Some((found, found.backwards.as_ref()?)))?;
+    let side = &found.side;
+    Some(format!(
+        "{side} had {} and has {} since {}: its newest data are gone. See whether something was \
+         restored or deleted there, before a copy from it overwrites what another side has.",
+        went.had,
+        found.marker.as_deref().unwrap_or("nothing"),
+        went.since.strftime("%F %H:%M:%S UTC"),
+    ))
+}
+
+/// Says how new the data of one side are: `backup has 109, 11 behind, read 12 s ago`.
+#[must_use]
+pub fn freshness(found: &SideFreshness, now: Timestamp) -> String {
+    let mut text = match (&found.marker, found.read) {
+        (Some(marker), Some(read)) => {
+            let lag = found.lag.map(|lag| format!(", {lag} behind"));
+            let lag = lag.unwrap_or_default();
+            format!(
+                "{} has {marker}{lag}, read {} ago",
+                found.side,
+                roughly(now.duration_since(read))
+            )
+        }
+        (_, _) => format!("{} was not read yet", found.side),
+    };
+    if let Some(problem) = &found.problem {
+        let _ = write!(text, "; cannot be read: {problem}");
+    }
+    text
 }
 
 /// Names what a flip leaves out.

@@ -9,9 +9,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
-use crate::control::{Findings, Handle, SideChecks, SiteCopies, Status};
+use crate::control::{Findings, Handle, Lag, SideChecks, SideFreshness, SiteCopies, Status};
 use crate::site::SiteName;
 use crate::switchboard::{Snapshot, Switchboard, now_ms};
 use crate::telemetry::names;
@@ -77,6 +77,7 @@ impl Collector for Published {
         gauges.read_leases(&snapshot);
         gauges.read_findings(self.handle.findings());
         gauges.copies.read(&self.handle.copies().all());
+        gauges.freshness.read(&self.handle.freshness().all());
         gauges
             .all()
             .into_iter()
@@ -125,6 +126,57 @@ impl CopyGauges {
     }
 }
 
+/// How new the data of sides are.
+struct FreshnessGauges {
+    lag: IntGaugeVec,
+    lag_seconds: IntGaugeVec,
+    went_backwards: IntCounterVec,
+}
+
+impl FreshnessGauges {
+    fn new() -> Result<Self, prometheus::Error> {
+        let gauge =
+            |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["site", "side"]);
+        let went_backwards = Opts::new(
+            names::FRESHNESS_WENT_BACKWARDS_TOTAL,
+            "How often the data of a side went backwards while it was active.",
+        );
+        Ok(Self {
+            lag: gauge(
+                names::FRESHNESS_LAG,
+                "By how much the number of a side is less than that of the active one.",
+            )?,
+            lag_seconds: gauge(
+                names::FRESHNESS_LAG_SECONDS,
+                "By how much the time of a side is earlier than that of the active one.",
+            )?,
+            went_backwards: IntCounterVec::new(went_backwards, &["site", "side"])?,
+        })
+    }
+
+    /// What cannot be read, or not be compared, is not shown.
+    fn read(&self, sites: &BTreeMap<SiteName, Vec<SideFreshness>>) {
+        let sides = sites
+            .iter()
+            .flat_map(|(site, sides)| sides.iter().map(move |side| (site, side)));
+        for (site, found) in sides {
+            let labels = &[site.as_str(), found.side.as_str()];
+            match found.lag {
+                Some(Lag::Count(count)) => self.lag.with_label_values(labels).set(whole(count)),
+                Some(Lag::Seconds(seconds)) => {
+                    self.lag_seconds
+                        .with_label_values(labels)
+                        .set(whole(seconds));
+                }
+                None => {}
+            }
+            if let Some(count) = found.went_backwards {
+                self.went_backwards.with_label_values(labels).inc_by(count);
+            }
+        }
+    }
+}
+
 struct Gauges {
     epoch: IntGaugeVec,
     active: IntGaugeVec,
@@ -132,6 +184,7 @@ struct Gauges {
     down: IntGaugeVec,
     check: IntGaugeVec,
     copies: CopyGauges,
+    freshness: FreshnessGauges,
     checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
@@ -172,6 +225,7 @@ impl Gauges {
                 &["site", "side"],
             )?,
             copies: CopyGauges::new()?,
+            freshness: FreshnessGauges::new()?,
             check: labelled(
                 names::CHECK_OK,
                 "1 when a check of a side passed the last time.",
@@ -211,7 +265,7 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 17] {
+    fn all(&self) -> [&dyn Collector; 20] {
         [
             &self.epoch,
             &self.active,
@@ -220,6 +274,9 @@ impl Gauges {
             &self.check,
             &self.copies.uncopied,
             &self.copies.torn,
+            &self.freshness.lag,
+            &self.freshness.lag_seconds,
+            &self.freshness.went_backwards,
             &self.checks_in_flight,
             &self.in_flight,
             &self.hold,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    CertStatus, FlipStatus, SideChecks, SiteCopies, SiteStatus, Status, ZoneStatus,
+    CertStatus, FlipStatus, SideChecks, SideFreshness, SiteCopies, SiteStatus, Status, ZoneStatus,
 };
 use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
@@ -59,6 +59,9 @@ pub struct SiteView {
     /// What sides have taken that others lack, and sides that are torn.
     #[serde(flatten)]
     pub copies: SiteCopies,
+    /// How new the data of each side are; empty without a marker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freshness: Vec<SideFreshness>,
 }
 
 /// One flip, with what its sites have in flight.
@@ -132,7 +135,7 @@ impl WatchView {
         let flips = running.into_iter().chain(ended.into_iter().take(ENDED_MAX));
         let sites = sites.into_iter().take(WATCHED_MAX);
         let sites: Vec<_> = sites
-            .map(|site| SiteView::join(site, &snapshot, Vec::new(), SiteCopies::default()))
+            .map(|site| SiteView::join(site, &snapshot, FoundOfSite::default()))
             .collect();
         Self {
             generation: status.generation,
@@ -151,10 +154,29 @@ fn has_something(site: &SiteStatus) -> bool {
     !is_well || site.flip.is_some() || site.emergency.is_some() || site.access_said.is_some()
 }
 
-/// What was found of sites apart from the status: by their checks, and of their copies.
+/// What was found of sites apart from the status: by their checks, of their copies and markers.
 struct Found {
     checks: BTreeMap<SiteName, Vec<SideChecks>>,
     copies: BTreeMap<SiteName, SiteCopies>,
+    freshness: BTreeMap<SiteName, Vec<SideFreshness>>,
+}
+
+/// What was found of one site.
+#[derive(Default)]
+struct FoundOfSite {
+    checks: Vec<SideChecks>,
+    copies: SiteCopies,
+    freshness: Vec<SideFreshness>,
+}
+
+impl Found {
+    fn take(&mut self, site: &SiteName) -> FoundOfSite {
+        FoundOfSite {
+            checks: self.checks.remove(site).unwrap_or_default(),
+            copies: self.copies.remove(site).unwrap_or_default(),
+            freshness: self.freshness.remove(site).unwrap_or_default(),
+        }
+    }
 }
 
 impl StatusView {
@@ -163,6 +185,7 @@ impl StatusView {
         let found = Found {
             checks: parts.handle.findings().all(),
             copies: parts.handle.copies().all(),
+            freshness: parts.handle.freshness().all(),
         };
         Self::join(status, &parts.switchboard.current(), found)
     }
@@ -174,11 +197,7 @@ impl StatusView {
             file: status.file.clone(),
             file_problem: status.file_problem.clone(),
             sites: sites
-                .map(|site| {
-                    let checks = found.checks.remove(&site.name).unwrap_or_default();
-                    let copies = found.copies.remove(&site.name).unwrap_or_default();
-                    SiteView::join(site, snapshot, checks, copies)
-                })
+                .map(|site| SiteView::join(site, snapshot, found.take(&site.name)))
                 .collect(),
             groups: Arc::clone(&status.groups),
             flips: status.flips.clone(),
@@ -196,12 +215,7 @@ impl SiteView {
         checks.any(|check| check.ok == Some(false))
     }
 
-    fn join(
-        status: &SiteStatus,
-        snapshot: &Snapshot,
-        checks: Vec<SideChecks>,
-        copies: SiteCopies,
-    ) -> Self {
+    fn join(status: &SiteStatus, snapshot: &Snapshot, found: FoundOfSite) -> Self {
         let counts = Counts::at(snapshot, [&status.name]);
         Self {
             status: status.clone(),
@@ -209,8 +223,9 @@ impl SiteView {
             waiting: counts.waiting,
             forwarded: counts.forwarded,
             down_since: down_since(snapshot, &status.name),
-            checks,
-            copies,
+            checks: found.checks,
+            copies: found.copies,
+            freshness: found.freshness,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::site::{FlipId, GroupName, HookPhase, SideName, SiteName};
 use super::access::{AccessError, AccessRequest, Cleared};
 use super::checks::Findings;
 use super::copies;
+use super::freshness::Readings;
 use super::invite::{Invitation, InviteError, InviteRequest};
 use super::past::{HistoryError, PastFlip};
 use super::plan::PlannedFlip;
@@ -219,6 +220,7 @@ pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
     pub(super) findings: Arc<Findings>,
     pub(super) copies: Arc<copies::Shown>,
+    pub(super) freshness: Arc<Readings>,
 }
 
 impl Handle {
@@ -341,6 +343,11 @@ impl Handle {
     /// Shows what sides have taken that others lack; it too changes all the time.
     pub fn copies(&self) -> &copies::Shown {
         &self.copies
+    }
+
+    /// Shows how new the data of sides are, as they were read last.
+    pub fn freshness(&self) -> &Readings {
+        &self.freshness
     }
 
     /// Watches the status; each change is a whole new value.

@@ -9,7 +9,8 @@
 //! certs/*.pem ─── watch ─────┼─> Actor ── drive ───┼─> switchboard (gates, publish)
 //! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
 //!                                  ├─ Status ─> watch ─> admin, demo
-//!                                  └─ sites ─> checks ─> Findings ─> admin
+//!                                  ├─ sites ─> checks ─> Findings ─> admin
+//!                                  └─ Status ─> freshness ─> Readings ─> admin
 //! ```
 //!
 //! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
@@ -68,6 +69,7 @@ pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
 pub use checks::{CheckStatus, Findings, SideChecks};
 pub use copies::{SiteCopies, Torn, TornSide, Uncopied};
+pub use freshness::{Backwards, Lag, Readings, SideFreshness};
 pub use handle::{CancelError, FlipError, Handle};
 pub use hooks::{HookEnded, HookStatus, missing_programs};
 pub use invite::{Invitation, InviteError, InviteRequest};

@@ -114,6 +114,7 @@ pub(crate) fn handle(status: Status) -> Handle {
     });
     Handle {
         copies: Arc::default(),
+        freshness: Arc::default(),
         commands,
         status,
         findings: Arc::default(),

@@ -30,7 +30,7 @@ use super::repeats::Repeats;
 use super::status::Status;
 use super::version::Versions;
 use super::watch::{Watch, watch};
-use super::{invite_key, misfit, recover};
+use super::{freshness, invite_key, misfit, recover};
 
 /// Commands that may wait for the actor; who comes when it is full waits to send.
 const COMMANDS: usize = 64;
@@ -112,6 +112,8 @@ impl Control {
         let watch = watch_files(file, outbox.edits, &certs, outbox.certs)?;
         let findings = Arc::new(Findings::default());
         let rounds = Rounds::begin(&table, &findings).map_err(StartError::Thread)?;
+        let freshness = freshness::begin_rounds(&board, shown.clone());
+        let freshness = freshness.map_err(StartError::Thread)?;
         let mut actor = Actor {
             file: file.into(),
             loader,
@@ -153,6 +155,7 @@ impl Control {
             status: shown,
             findings,
             copies: shown_copies,
+            freshness,
         };
         let control = Self {
             actor,

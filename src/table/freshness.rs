@@ -13,6 +13,8 @@ pub struct Freshness {
     pub place: MarkerPlace,
     /// What it is, and how much older the target of a flip may be.
     pub kind: MarkerKind,
+    /// How often it is read from every side.
+    pub every: Duration,
     /// How long one reading may take.
     pub timeout: Duration,
 }

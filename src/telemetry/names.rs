@@ -51,6 +51,12 @@ pub const SIDE_DOWN: &str = "pointsman_side_down";
 pub const SIDE_UNCOPIED_WRITES: &str = "pointsman_side_uncopied_writes";
 /// 1 while a copy onto a side was begun and has not succeeded; labels `site`, `side`.
 pub const SIDE_TORN: &str = "pointsman_side_torn";
+/// By how much a side is older than the active one, in numbers; labels `site`, `side`.
+pub const FRESHNESS_LAG: &str = "pointsman_freshness_lag";
+/// By how much a side is older than the active one; labels `site`, `side`.
+pub const FRESHNESS_LAG_SECONDS: &str = "pointsman_freshness_lag_seconds";
+/// How often the data of an active side went backwards; labels `site`, `side`.
+pub const FRESHNESS_WENT_BACKWARDS_TOTAL: &str = "pointsman_freshness_went_backwards_total";
 /// 1 when a check passed the last time; labels `site`, `side`, `check`.
 pub const CHECK_OK: &str = "pointsman_check_ok";
 /// Checks that are being made.

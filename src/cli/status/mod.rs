@@ -75,7 +75,8 @@ fn as_table(mut status: StatusView, asked: &[String]) -> Result<String, String> 
     let name = |site: &SiteView| site.status.name.to_string();
     has_each(asked, &status.sites.iter().map(name).collect::<Vec<_>>())?;
     status.sites.retain(|site| asked.contains(&name(site)));
-    let details = status.sites.iter().map(|site| checks::details(site, now));
+    let details = status.sites.iter();
+    let details = details.map(|site| checks::details(site, now) + &render::freshness(site, now));
     Ok(render::table(&status, now) + &details.collect::<String>())
 }
 

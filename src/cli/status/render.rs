@@ -48,6 +48,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
         text += &copies(site);
+        text += &backwards(site);
     }
     if let Some((flip, outcome)) = last_ended(status) {
         text += &ended_flip(flip, outcome);
@@ -65,6 +66,26 @@ fn copies(site: &SiteView) -> String {
         return lines;
     }
     format!("\n{}: what its sides have:\n{lines}", site.status.name)
+}
+
+/// That the data of the active side went backwards; nothing when they did not.
+fn backwards(site: &SiteView) -> String {
+    let line = says::backwards(site).map(|line| indented(&line));
+    line.map_or_else(String::new, |line| {
+        format!("\nTHE DATA OF {} WENT BACKWARDS:\n{line}", site.status.name)
+    })
+}
+
+/// How new the data of each side are; nothing without a marker.
+pub(super) fn freshness(site: &SiteView, now: Timestamp) -> String {
+    let lines = site.freshness.iter();
+    let lines: String = lines
+        .map(|found| indented(&says::freshness(found, now)))
+        .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("\nFreshness of {}:\n{lines}", site.status.name)
 }
 
 /// What is wrong with a certificate, or soon will be; nothing for one that is well.
@@ -331,6 +352,7 @@ pub(super) mod tests {
             down_since: None,
             checks: Vec::new(),
             copies: SiteCopies::default(),
+            freshness: Vec::new(),
         }
     }
 

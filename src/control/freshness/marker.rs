@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::table::{MarkerKind, MarkerPlace};
 
+use super::shown::Lag;
+
 /// The longest marker, in bytes: it is shown in a line, and compared.
 const MARKER_BYTES_MAX: usize = 256;
 
@@ -18,6 +20,18 @@ pub(super) enum Marker {
     Time(Timestamp),
     /// Any text; its order means nothing.
     Text(String),
+}
+
+impl Marker {
+    /// Tells whether some are older than others: of texts none is.
+    pub(super) fn has_order(&self) -> bool {
+        !matches!(self, Self::Text(_))
+    }
+
+    /// Tells whether it stands for older data than another one.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        self.has_order() && self < other
+    }
 }
 
 impl fmt::Display for Marker {
@@ -113,6 +127,21 @@ pub(super) fn not_too_old(
     }
 }
 
+/// Tells by how much a side is older than the active one; texts do not tell.
+pub(super) fn lag(side: &Marker, active: &Marker) -> Option<Lag> {
+    match (side, active) {
+        (Marker::Number(side), Marker::Number(active)) => {
+            let count = active.saturating_sub(*side).max(0);
+            Some(Lag::Count(u64::try_from(count).unwrap_or(u64::MAX)))
+        }
+        (Marker::Time(side), Marker::Time(active)) => {
+            let seconds = active.duration_since(*side).as_secs().max(0);
+            Some(Lag::Seconds(seconds.unsigned_abs()))
+        }
+        (_, _) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -141,6 +170,23 @@ mod tests {
         assert!(lag(MarkerKind::Text, "a", "b").is_err());
         let far = i128::MIN.to_string();
         assert!(lag(NUMBER, &far, &i128::MAX.to_string()).is_err());
+    }
+
+    #[test]
+    fn a_lag_is_what_is_missing_and_never_less_than_nothing() {
+        let lag = |kind, side, active| {
+            let marker = |text| parse(text, kind).expect("a marker");
+            super::lag(&marker(side), &marker(active))
+        };
+        assert_eq!(lag(NUMBER, "90", "100"), Some(Lag::Count(10)));
+        assert_eq!(lag(NUMBER, "200", "100"), Some(Lag::Count(0)));
+        let far = i128::MIN.to_string();
+        assert_eq!(lag(NUMBER, &far, "0"), Some(Lag::Count(u64::MAX)));
+        assert_eq!(lag(TIME, "1000", "1061"), Some(Lag::Seconds(61)));
+        assert_eq!(lag(TIME, "1061", "1000"), Some(Lag::Seconds(0)));
+        assert_eq!(lag(MarkerKind::Text, "a", "b"), None);
+        let text = |text: &str| Marker::Text(text.into());
+        assert!(!text("a").is_older_than(&text("b")));
     }
 
     #[test]

@@ -1,23 +1,30 @@
 //! Freshness: whether the side that a flip moves to has what the active side has.
 //!
 //! For: reading the marker of a site from both sides at the moment it matters, and refusing a flip
-//! that would leave data behind. Not for: what was written in detail (a marker is one value), nor for
+//! that would leave data behind; and for reading it all the time, to show by how much a standby lags
+//! and to raise the alarm when the data of the active side go backwards. Not for: what was written in detail (a marker is one value), nor for
 //! copying anything (the `sync` hooks do).
 //!
 //! ```text
 //!             ┌─ active side: each origin, the newest counts ─┐
 //! marker ask ─┤                                               ├─ lag <= max_lag ──> the flip goes on
 //!             └─ target:      each origin, the oldest counts ─┘        else ──> refused, or restored
+//! rounds: every side, every `every` ──> Readings ──> status, metrics, log    (a thread of its own)
 //! ```
 //!
-//! Invariants: both sides are read afresh, never from an earlier round; what cannot be read is not
+//! Invariants: a flip reads both sides afresh, never from an earlier round; what cannot be read is not
 //! taken as fresh; a site without a marker costs nothing. In the rehearsal of a flip with `sync`
 //! hooks the lag does not count, as the copy is still to come; after them it does.
 //!
-//! A crash loses nothing: nothing is kept. Tests: `tests/it/freshness.rs`, and beside the code.
+//! A reading that is older than the one before it, of the same active side in the same epoch, alarms
+//! at once; a round in which a flip ends compares nothing.
+//!
+//! A crash loses what the rounds read, and the next start begins without any. Tests: `tests/it/freshness.rs`, and beside the code.
 
 mod marker;
 mod read;
+mod rounds;
+mod shown;
 
 use std::sync::Arc;
 
@@ -28,6 +35,8 @@ use crate::table::{Freshness, Site};
 use super::request::FlipRequest;
 use super::running::Moving;
 use read::Counts;
+pub(super) use rounds::begin as begin_rounds;
+pub use shown::{Backwards, Lag, Readings, SideFreshness};
 
 /// When in a flip sides are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

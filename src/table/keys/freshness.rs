@@ -1,6 +1,8 @@
 //! The keys of the marker of freshness.
 
-use super::form::{MILLISECOND, MINUTE, PATTERN, POINTER, TARGET, between, form, key, times};
+use std::time::Duration;
+
+use super::form::{HOUR, MILLISECOND, MINUTE, PATTERN, POINTER, TARGET, between, form, key, times};
 use super::{Form, Key, Need, Shape};
 
 const LAG: Form = form("duration", r"^[0-9]+[a-z]");
@@ -42,6 +44,12 @@ pub(super) const FRESHNESS: &[Key] = &[
         ]),
         Need::LeftOut("none: it is as new as that of the active side"),
         "How much older the marker of a flip's target may be: a count, or a duration for `time`.",
+    ),
+    key(
+        "every",
+        between(Duration::from_millis(100), HOUR),
+        Need::Default("30s"),
+        "How often it is read from every side.",
     ),
     key(
         "timeout",

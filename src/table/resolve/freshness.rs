@@ -8,6 +8,7 @@ use super::super::freshness::{Freshness, MarkerKind, MarkerPlace};
 use super::super::scalar;
 use super::super::schema::{At, Fields, Wrong};
 use super::check::{pattern, pointer_text, request_target, timeout};
+use super::policy::span;
 
 /// The most that a target may lag in time; older data are none to move to without a word.
 const LAG_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -19,11 +20,14 @@ pub(super) fn freshness(report: &mut Report, at: &At<'_>) -> Option<Freshness> {
     let path = get.and_then(|at| at.parse(report, request_target));
     let place = place(report, at, &fields);
     let kind = kind(report, &fields);
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    let every = span(report, &fields, "every", Duration::from_secs(30), bounds);
     let timeout = timeout(report, &fields, Duration::from_secs(3));
     Some(Freshness {
         path: path?,
         place: place?,
         kind: kind?,
+        every,
         timeout,
     })
 }
