@@ -278,7 +278,17 @@ impl Actor {
         let mut deadline = Instant::now() + STOP_WITHIN;
         let mut are_hooks_told = false;
         while !(self.flips.is_empty() && self.hook_runs.is_empty()) {
-            match tokio::time::timeout_at(deadline, events.recv()).await {
+            let board = Arc::clone(&self.board);
+            let event = tokio::time::timeout_at(deadline, events.recv());
+            // Both are channels, and cancel safe.
+            let event = tokio::select! {
+                lanes = board.asked_for_writes() => {
+                    self.open_for_writes(lanes);
+                    continue;
+                }
+                event = event => event,
+            };
+            match event {
                 Ok(Some(event)) => self.take(event),
                 Err(_) if !are_hooks_told && !self.hook_runs.is_empty() => {
                     are_hooks_told = true;

@@ -144,11 +144,11 @@ impl Upstream {
                         }
                     },
                 };
-                let line = self.seat(lane, line, &permit)?;
                 if !is_counted {
                     self.count_write(lane, head.path(), &permit).await?;
                     is_counted = true;
                 }
+                let line = self.seat(lane, line, &permit)?;
                 permit.begin_work();
                 lane.gates.count_forwarded(now_ms());
                 match line.send(head, body, timeouts.response).await {

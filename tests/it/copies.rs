@@ -217,6 +217,8 @@ fn a_write_that_comes_after_the_rehearsal_takes_the_flip_back() {
         (200, "live".into()),
         "users go on"
     );
+    stage.write("/", 4);
+    stage.until_uncopied("live", 5);
 }
 
 #[test]
@@ -247,6 +249,31 @@ fn a_copy_that_failed_leaves_its_target_torn_until_one_succeeds() {
     ]);
     assert!(stage.place.site()["torn"].is_null());
     assert_eq!(stage.place.metric(metric), Some(0.0));
+}
+
+#[test]
+fn each_thing_that_a_flip_would_lose_is_named_and_journalled() {
+    let stage = apart("{hooks: {sync: [[\"false\"]]}}");
+    assert_eq!(stage.flip(&["backup"]).0, Some(4));
+    let accepted = ["--accept-loss", "--reason", "a disk"];
+    stage.flips(&[&["backup", "--now"], &accepted[..]].concat());
+    stage.write("/", 7);
+    stage.flips(&[&["live", "--now"], &accepted[..]].concat());
+
+    let said = stage.is_refused(&["backup"]);
+
+    assert!(said.contains("backup of ispot is torn"), "{said}");
+    assert!(
+        said.contains("overwrite writes of ispot: backup took 7 writes"),
+        "{said}"
+    );
+    let (code, said) = stage.flip(&[&["backup"], &accepted[..]].concat());
+    assert_eq!(code, Some(4), "{said}");
+    let journalled = stage.events("loss accepted").join(" ");
+    assert!(
+        journalled.contains("flip 5: its sync hooks would overwrite"),
+        "{journalled}"
+    );
 }
 
 #[test]

@@ -97,6 +97,11 @@ struct Copy {
     manner: Manner,
     /// What `from` had taken when it was begun.
     began: Mark,
+    /// What `from` had by then of what other sides took.
+    #[serde(default)]
+    had: BTreeMap<SideName, Mark>,
+    /// Why its target was torn before.
+    torn_before: Option<Torn>,
 }
 
 /// Writes that one side has and another has not.
@@ -210,8 +215,13 @@ impl Book {
         let taken = self.sides.entry(from.clone()).or_default();
         let began = taken.mark();
         taken.is_cut = true;
-        self.torn.insert(to.clone(), torn);
+        let others = self.sides.iter().filter(|(side, _)| *side != to);
+        let had = others.filter_map(|(side, taken)| Some((side.clone(), *taken.copied.get(from)?)));
+        let had = had.collect();
+        let torn_before = self.torn.insert(to.clone(), torn);
         self.copies.push(Copy {
+            had,
+            torn_before,
             by,
             from: from.clone(),
             to: to.clone(),
@@ -231,13 +241,48 @@ impl Book {
             let from = self.sides.entry(copy.from.clone()).or_default();
             from.copied.insert(copy.to.clone(), copy.began);
             from.forget();
-            if copy.manner == Manner::Overwrites
-                && let Some(overwritten) = self.sides.get_mut(&copy.to)
-            {
-                let all = overwritten.mark();
-                overwritten.copied.insert(copy.from, all);
-                overwritten.forget();
+            self.bring(&copy);
+        }
+    }
+
+    /// Notes what a copy has made of its target: it has what its source had of other sides, and, if
+    /// it was overwritten, no more than that, and nothing of its own.
+    fn bring(&mut self, copy: &Copy) {
+        let is_other = |side: &SideName| *side != copy.from && *side != copy.to;
+        let others: Vec<_> = self
+            .sides
+            .keys()
+            .filter(|side| is_other(side))
+            .cloned()
+            .collect();
+        for (side, taken) in self.sides.iter_mut().filter(|(side, _)| is_other(side)) {
+            let brought = copy.had.get(side).copied().unwrap_or_default();
+            let mark = taken.copied.entry(copy.to.clone()).or_default();
+            *mark = match copy.manner {
+                Manner::Overwrites => brought,
+                Manner::Merges => brought.max(*mark),
+            };
+            taken.forget();
+        }
+        if copy.manner == Manner::Overwrites
+            && let Some(overwritten) = self.sides.get_mut(&copy.to)
+        {
+            let all = overwritten.mark();
+            for side in others.into_iter().chain([copy.from.clone()]) {
+                overwritten.copied.insert(side, all);
             }
+            overwritten.forget();
+        }
+    }
+
+    /// Takes back that somebody began a copy: nothing of it was done.
+    pub(super) fn drop_copy(&mut self, by: Copier) {
+        let dropped = self.copies.extract_if(.., |copy| copy.by == by);
+        for copy in dropped.collect::<Vec<_>>() {
+            match copy.torn_before {
+                Some(torn) => self.torn.insert(copy.to, torn),
+                None => self.torn.remove(&copy.to),
+            };
         }
     }
 
@@ -405,6 +450,32 @@ mod tests {
         book.take_up();
         let all = book.uncopied(&live, &backup).expect("three");
         assert_eq!((all.writes, all.at_least), (3, false), "a clean stop");
+    }
+
+    #[test]
+    fn a_third_side_has_through_another_what_that_one_had() {
+        let mut book = Book::default();
+        book.took(&side("c"), &batch(5, 10));
+        copy(&mut book, ("c", "a"), Manner::Overwrites, 0);
+        copy(&mut book, ("a", "b"), Manner::Overwrites, 0);
+        assert_eq!(writes(&book, "c", "b"), 0, "by way of a");
+
+        book.took(&side("d"), &batch(2, 20));
+        copy(&mut book, ("d", "b"), Manner::Overwrites, 0);
+        assert_eq!(writes(&book, "c", "b"), 5, "d has none of them");
+        assert_eq!(writes(&book, "c", "a"), 0);
+    }
+
+    #[test]
+    fn a_copy_that_was_not_made_leaves_its_target_as_it_was() {
+        let (live, backup) = (side("live"), side("backup"));
+        let mut book = Book::default();
+        let by = Copier::Flip(FlipId(7));
+        book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn());
+
+        book.drop_copy(by);
+
+        assert_eq!(book.torn(&backup), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! For: knowing of every write that only one side has, and of every side onto which a copy did not
 //! come to its end; and for not letting a flip leave the one behind, or go to the other. Not for:
-//! copying; the `sync` hooks of a flip do that. Sites whose sides share their storage have no book.
+//! copying; the `sync` hooks of a flip do that. Of sites whose sides share their storage nothing is
+//! counted.
 //!
 //! ```text
 //! proxy ─count─> Tally ──asks (the first since a copy)──> owner ──fsync──> journal (books)
@@ -24,7 +25,7 @@ mod rules;
 mod shown;
 
 pub use book::{Torn, Uncopied};
-pub(super) use owner::Copies;
+pub(super) use owner::{Copies, SitesRan};
 pub(super) use rules::When;
 pub(super) use shown::Shown;
 pub use shown::{SiteCopies, TornSide};

@@ -47,10 +47,13 @@ impl Copies {
                 let kind = rusqlite::types::Type::Text;
                 rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
             })?;
+            let before = book.clone();
             // A clean stop has closed it.
             book.take_up();
-            copies.books.insert(site.clone(), book);
-            copies.unwritten.insert(site);
+            if book != before {
+                copies.unwritten.insert(site.clone());
+            }
+            copies.books.insert(site, book);
         }
         copies.show_all(table);
         Ok(copies)
@@ -92,7 +95,7 @@ impl Copies {
             if let Some(before) = self.open.remove(&lane.site)
                 && !Arc::ptr_eq(&before.gates, &lane.gates)
             {
-                self.take(&before);
+                self.close(&before);
             }
             let book = self.books.entry(lane.site.clone()).or_default();
             if book.open(&lane.side) {
@@ -138,11 +141,12 @@ impl Copies {
         if !waiting.is_empty() {
             self.open_lanes(waiting, journal);
         }
-        self.due = Instant::now() + COLLECT_EVERY;
     }
 
     /// Takes in all that a lane has counted; its next write is journalled first.
     fn close(&mut self, lane: &Lane) {
+        let is_other = |waits: &Arc<Lane>| !Arc::ptr_eq(&waits.gates, &lane.gates);
+        self.waiting.retain(is_other);
         let batch = lane.gates.tally().close();
         let Some(book) = self.books.get_mut(&lane.site) else {
             return;
@@ -200,6 +204,7 @@ impl Actor {
 
     /// Takes in what was counted since.
     pub(in crate::control) fn collect_writes(&mut self) {
+        self.copies.due = Instant::now() + COLLECT_EVERY;
         if let Ok(journal) = &mut self.ledger.journal {
             self.copies.collect(journal, &self.table);
         }
@@ -226,13 +231,8 @@ impl Actor {
             return Ok(());
         };
         let copied = running.moves.iter().filter(|moving| copies(moving));
-        for Moving {
-            planned,
-            lane,
-            site,
-            ..
-        } in copied
-        {
+        for moving in copied {
+            let Moving { planned, lane, .. } = moving;
             self.copies.close(lane);
             let book = self.copies.books.entry(planned.site.clone()).or_default();
             let torn = Torn {
@@ -240,27 +240,37 @@ impl Actor {
                 job: format!("the sync hooks of flip {id}"),
                 since: Timestamp::now(),
             };
-            let hooks = &site.flip.hooks.sync;
-            let manner = if hooks.iter().all(|hook| hook.merges) {
-                Manner::Merges
-            } else {
-                Manner::Overwrites
-            };
             let sides = (&planned.from, &planned.to);
-            book.begin_copy(Copier::Flip(id), sides, manner, torn);
+            book.begin_copy(Copier::Flip(id), sides, manner(moving), torn);
             self.copies.unwritten.insert(planned.site.clone());
         }
-        self.write_copies(id)
+        let written = self.write_copies(id);
+        if written.is_err() {
+            self.drop_copies(id);
+        }
+        written
+    }
+
+    /// Takes back that the last copies of a flip began: nothing was copied.
+    pub(in crate::control) fn drop_copies(&mut self, id: FlipId) {
+        let moves = self.flips.get(&id).into_iter();
+        for moving in moves.flat_map(|running| &running.moves) {
+            let site = &moving.planned.site;
+            if let Some(book) = self.copies.books.get_mut(site) {
+                book.drop_copy(Copier::Flip(id));
+                self.copies.unwritten.insert(site.clone());
+            }
+        }
     }
 
     /// Notes on disk how the last copies of a flip ended.
     ///
     /// # Errors
-    /// It could not be journalled: by the next start their targets are torn.
+    /// It could not be journalled: if the daemon is killed before it can be, their targets are torn.
     pub(in crate::control) fn end_copies(
         &mut self,
         id: FlipId,
-        succeeded: bool,
+        ran: &SitesRan,
     ) -> Result<(), String> {
         let Some(running) = self.flips.get(&id) else {
             return Ok(());
@@ -268,7 +278,14 @@ impl Actor {
         for moving in running.moves.iter().filter(|moving| copies(moving)) {
             let site = &moving.planned.site;
             if let Some(book) = self.copies.books.get_mut(site) {
-                book.end_copy(Copier::Flip(id), succeeded);
+                let ran = ran.get(site).copied().unwrap_or_default();
+                let hooks = moving.site.flip.hooks.sync.len();
+                match ran {
+                    Ran { begun: 0, .. } => book.drop_copy(Copier::Flip(id)),
+                    Ran { succeeded, .. } => {
+                        book.end_copy(Copier::Flip(id), succeeded == hooks);
+                    }
+                }
                 self.copies.unwritten.insert(site.clone());
             }
         }
@@ -298,6 +315,26 @@ impl Actor {
         {
             tracing::error!(%error, "what was said of data could not be journalled");
         }
+    }
+}
+
+/// How many hooks of a site were begun, and how many of them ended with 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::control) struct Ran {
+    pub(in crate::control) begun: usize,
+    pub(in crate::control) succeeded: usize,
+}
+
+/// The same of each site of a flip.
+pub(in crate::control) type SitesRan = BTreeMap<SiteName, Ran>;
+
+/// Tells what the sync hooks of a move do to what its target has.
+pub(super) fn manner(moving: &Moving) -> Manner {
+    let mut hooks = moving.site.flip.hooks.sync.iter();
+    if hooks.all(|hook| hook.merges) {
+        Manner::Merges
+    } else {
+        Manner::Overwrites
     }
 }
 

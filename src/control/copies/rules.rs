@@ -5,7 +5,7 @@ use crate::site::{FlipId, Skipped, Storage, is_emergency};
 
 use super::super::actor::Actor;
 use super::super::running::Moving;
-use super::book::Book;
+use super::book::{Book, Manner};
 use super::{owner, shown};
 
 /// When a flip looks at data.
@@ -31,10 +31,12 @@ impl Actor {
         if skipped.contains(&Skipped::Loss) {
             return Ok(());
         }
-        match self.objections(moves, skipped, when).into_iter().next() {
-            None => Ok(()),
-            Some(objection) => Err(objection.detail),
+        let all = self.objections(moves, skipped, when);
+        if all.is_empty() {
+            return Ok(());
         }
+        let all: Vec<_> = all.into_iter().map(|objection| objection.detail).collect();
+        Err(all.join("\n"))
     }
 
     /// Journals what a flip goes over, when it is asked to.
@@ -50,7 +52,8 @@ impl Actor {
         let over = self.objections(&running.moves, skipped, When::Beforehand);
         let events = over.into_iter().map(|event| BookEvent {
             what: "loss accepted",
-            ..event
+            detail: format!("flip {id}: {}", event.detail),
+            site: event.site,
         });
         self.journal_data(&events.collect::<Vec<_>>());
     }
@@ -78,49 +81,56 @@ impl Actor {
     }
 
     fn objections(&self, moves: &[Moving], skipped: &[Skipped], when: When) -> Vec<BookEvent> {
-        let each = moves.iter().filter_map(|moving| {
-            let detail = objection(moving, self.book_of(moving)?, skipped, when)?;
-            Some(BookEvent {
+        let mut all = Vec::new();
+        for moving in moves {
+            let Some(book) = self.book_of(moving) else {
+                continue;
+            };
+            let details = [torn(moving, book), lost(moving, book, skipped, when)];
+            all.extend(details.into_iter().flatten().map(|detail| BookEvent {
                 site: moving.planned.site.clone(),
                 what: "refused",
                 detail,
-            })
-        });
-        each.collect()
+            }));
+        }
+        all
     }
 }
 
-fn objection(moving: &Moving, book: &Book, skipped: &[Skipped], when: When) -> Option<String> {
-    const OVER: &str = "or go over this with --accept-loss and a --reason";
-    let planned = &moving.planned;
-    let (site, from, to) = (&planned.site, &planned.from, &planned.to);
-    if let Some(torn) = book.torn(to) {
-        let (job, source, since) = (&torn.job, &torn.from, shown::clock(Some(torn.since)));
-        return Some(format!(
-            "{to} of {site} is torn: {job} began to copy {source} onto it at {since}, and that did \
-             not come to its end; have a copy onto {to} succeed first, {OVER}"
-        ));
-    }
+const OVER: &str = "or go over this with --accept-loss and a --reason";
+
+/// Says that the target of a move is torn.
+fn torn(moving: &Moving, book: &Book) -> Option<String> {
+    let (site, to) = (&moving.planned.site, &moving.planned.to);
+    let torn = book.torn(to)?;
+    let (job, source, since) = (&torn.job, &torn.from, shown::clock(Some(torn.since)));
+    Some(format!(
+        "{to} of {site} is torn: {job} began to copy {source} onto it at {since}, and that did not \
+         come to its end; have a copy onto {to} succeed first, {OVER}"
+    ))
+}
+
+/// Says which writes a move would leave behind, or its hooks overwrite; an emergency leaves what it
+/// must.
+fn lost(moving: &Moving, book: &Book, skipped: &[Skipped], when: When) -> Option<String> {
     if is_emergency(skipped) {
         return None;
     }
-    let copies = owner::copies(moving);
-    if when == When::AtLast || !copies {
+    let planned = &moving.planned;
+    let (site, from, to) = (&planned.site, &planned.from, &planned.to);
+    if when == When::AtLast || !owner::copies(moving) {
         let left = book.uncopied(from, to)?;
         return Some(format!(
-            "it would leave writes of {site} behind: {}; copy them first, by a `sync` hook of the \
-             flip (`flip.hooks.sync`), {OVER}; where both sides use the same storage, say \
-             `storage: shared`",
-            left
+            "it would leave writes of {site} behind: {left}; copy them first, by a `sync` hook of \
+             the flip (`flip.hooks.sync`), {OVER}; where both sides use the same storage, say \
+             `storage: shared`"
         ));
     }
-    let hooks = &moving.site.flip.hooks.sync;
     let lost = book.uncopied(to, from)?;
-    (!hooks.iter().all(|hook| hook.merges)).then(|| {
+    (owner::manner(moving) == Manner::Overwrites).then(|| {
         format!(
-            "its sync hooks would overwrite writes of {site}: {}; bring these to {from} first, \
-             say `merges: true` of a hook that adds to what {to} has, {OVER}",
-            lost
+            "its sync hooks would overwrite writes of {site}: {lost}; bring these to {from} first, \
+             say `merges: true` of hooks that add to what {to} has, {OVER}"
         )
     })
 }

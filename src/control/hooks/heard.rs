@@ -9,6 +9,7 @@ use crate::journal::{HookEnd, HookStart};
 use crate::site::{FlipId, HookPhase, HookResult, SiteName};
 
 use super::super::actor::Actor;
+use super::super::copies::SitesRan;
 use super::super::status::FlipStatus;
 use super::owner::{HookRun, Stopped};
 use super::runner::{self, Said};
@@ -23,6 +24,9 @@ impl Actor {
                 if written.is_ok() {
                     let (site, phase, name) = (&hook.site, hook.phase, &hook.name);
                     tracing::info!(flip = %id, %site, %phase, name, "hook begins");
+                    if let Some(run) = self.hook_runs.get_mut(&id) {
+                        run.ran.entry(site.clone()).or_default().begun += 1;
+                    }
                 }
                 // A runner that was told to stop meanwhile does not need its answer.
                 let _ = reply.send(written);
@@ -103,6 +107,11 @@ impl Actor {
             tracing::error!(flip = %id, %error, "the end of a hook could not be journalled");
         }
         if let Some(run) = self.hook_runs.get_mut(&id)
+            && result == HookResult::Ok
+        {
+            run.ran.entry(hook.site.clone()).or_default().succeeded += 1;
+        }
+        if let Some(run) = self.hook_runs.get_mut(&id)
             && !matches!(result, HookResult::Ok | HookResult::Stopped)
         {
             let why = format!("flip {id}: {} failed: {detail}", runner::called(&hook));
@@ -148,20 +157,19 @@ impl Actor {
             (None, false) => Input::HooksDone(hooks, result),
         };
         let answer = if hooks == Hooks::Sync {
-            self.copies_over(id, answer)
+            self.copies_over(id, &run.ran, answer)
         } else {
             answer
         };
         self.feed(id, answer);
     }
 
-    /// Notes how the last copies ended; what cannot be noted has not succeeded.
-    fn copies_over(&mut self, id: FlipId, answer: Input) -> Input {
-        let succeeded = matches!(answer, Input::HooksDone(_, Ok(())));
-        match (self.end_copies(id, succeeded), succeeded) {
-            (Err(why), true) => Input::HooksDone(Hooks::Sync, Err(why)),
-            (Err(why), false) => {
-                tracing::error!(flip = %id, why, "the next start takes the copy as not whole too");
+    /// Notes how the last copies ended; a flip does not go on with what cannot be noted.
+    fn copies_over(&mut self, id: FlipId, ran: &SitesRan, answer: Input) -> Input {
+        match (self.end_copies(id, ran), &answer) {
+            (Err(why), Input::HooksDone(_, Ok(()))) => Input::HooksDone(Hooks::Sync, Err(why)),
+            (Err(why), _) => {
+                tracing::error!(flip = %id, why, "it is tried again");
                 answer
             }
             (Ok(()), _) => answer,

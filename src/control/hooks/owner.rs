@@ -11,6 +11,7 @@ use crate::journal::UnfinishedHook;
 use crate::site::{FlipId, HookPhase, Move, Outcome, SiteName};
 
 use super::super::actor::Actor;
+use super::super::copies::SitesRan;
 use super::super::running::Running;
 use super::environment::Occasion;
 use super::runner;
@@ -31,6 +32,8 @@ pub(crate) struct HookRun {
     pub(super) stopped: Option<Stopped>,
     /// A failure of theirs changes nothing.
     pub(super) is_emergency: bool,
+    /// What of each site was begun, and what of that ended with 0.
+    pub(super) ran: SitesRan,
     /// What has failed.
     pub(super) failed: Vec<(SiteName, String)>,
 }
@@ -67,7 +70,8 @@ impl Actor {
             _ if none => Ok(()),
             Hooks::Sync => self
                 .begin_copies(id)
-                .and_then(|()| self.start_hooks(moves, work)),
+                .and_then(|()| self.start_hooks(moves, work))
+                .inspect_err(|_| self.drop_copies(id)),
             Hooks::Before | Hooks::After | Hooks::Restore => self.start_hooks(moves, work),
         };
         match hooks {
@@ -105,6 +109,7 @@ impl Actor {
             stop,
             stopped: None,
             is_emergency,
+            ran: SitesRan::new(),
             failed: Vec::new(),
         };
         self.hook_runs.insert(flip, run);
