@@ -57,8 +57,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Clients are to be answered by TLS, and there is nothing to do it with.
-    #[error("listen.https: no certificate can be used; {0}")]
-    Certificates(String),
+    #[error("{key}: no certificate can be used; {why}")]
+    Certificates {
+        /// The listener that has none, as a key of the file.
+        key: &'static str,
+        /// What is wrong with those that there are, and what to do.
+        why: String,
+    },
     /// The control plane could not start.
     #[error(transparent)]
     Control(#[from] control::StartError),
@@ -98,8 +103,10 @@ pub struct Addresses {
     pub https: Vec<SocketAddr>,
     /// DNS, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// The read-only admin listener.
+    /// The admin listener without TLS.
     pub admin: Option<SocketAddr>,
+    /// The admin listeners with TLS.
+    pub admin_tls: Vec<SocketAddr>,
     /// The unix socket.
     pub socket: PathBuf,
 }
@@ -203,7 +210,11 @@ impl App {
         let loaded = (loader, table);
         let (control, board) = Control::open(&file, loaded, lock, of_control, Arc::clone(&certs))?;
         // After the journal: a socket in an otherwise empty directory is no sign of a first start.
-        let listeners = Listeners::bind(&socket, listen.admin)?;
+        let tls = admin::Tls {
+            addresses: listen.admin_tls.clone(),
+            certs: Arc::clone(&certs),
+        };
+        let listeners = Listeners::bind(&socket, listen.admin, &tls)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let limits = proxy::Limits::default();
         let doors = proxy::Listen {
@@ -220,6 +231,7 @@ impl App {
             https: proxy.https().to_vec(),
             dns: dns.addresses().to_vec(),
             admin: listeners.tcp_address(),
+            admin_tls: listeners.tls_addresses(),
             socket,
         };
         let parts = Parts {
@@ -270,8 +282,18 @@ impl Running {
 fn certificates(table: &Table) -> Result<Arc<Store>, Error> {
     let store = Store::empty().map_err(|error| Error::Process(format!("TLS: {error}")))?;
     store.follow(table);
-    if !table.listen.https.is_empty() && store.is_empty() {
-        return Err(Error::Certificates(store.why_empty(&table.certs)));
+    let Listen {
+        https, admin_tls, ..
+    } = &table.listen;
+    let lacking = |key| Error::Certificates {
+        key,
+        why: store.why_empty(&table.certs),
+    };
+    if !https.is_empty() && store.is_empty() {
+        return Err(lacking("listen.https"));
+    }
+    if !admin_tls.is_empty() && store.is_empty_for_admin() {
+        return Err(lacking("listen.admin_tls"));
     }
     Ok(store)
 }
@@ -298,6 +320,9 @@ fn probe_bind(listen: &Listen) -> Result<(), Error> {
     }
     if let Some(address) = listen.admin {
         TcpListener::bind(address).map_err(failed("listen.admin", address))?;
+    }
+    for address in &listen.admin_tls {
+        TcpListener::bind(address).map_err(failed("listen.admin_tls", *address))?;
     }
     Ok(())
 }

@@ -355,10 +355,11 @@ pub fn emergency_command<'a>(
 /// Who asked for something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
-    /// The user's name, or the uid as text when it has none.
+    /// The user's name, or the uid as text when it has none; the name of a token.
     pub name: String,
-    /// The numeric user id.
-    pub uid: u32,
+    /// The numeric user id; `None` for the holder of a token, whom no kernel vouches for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// How it was asked.
     pub via: Via,
 }
@@ -371,6 +372,28 @@ pub enum Via {
     File,
     /// Over the unix socket; `who` is from the peer credentials.
     Socket,
+    /// Over TCP with a token, whose name is that of `who`.
+    Token,
+}
+
+impl Who {
+    /// Tells whether two are one: users are known by their uid, whatever they are called.
+    pub fn is(&self, other: &Self) -> bool {
+        let same_name = self.uid.is_some() || self.name == other.name;
+        self.via == other.via && self.uid == other.uid && same_name
+    }
+}
+
+/// What the holder of a token may do over the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Look at everything and change nothing.
+    Read,
+    /// Run jobs under guard, and see where the sites are.
+    Guard,
+    /// Everything.
+    Operate,
 }
 
 /// Where a site is, as the journal says it.
@@ -461,4 +484,5 @@ words!(HookResult {
 });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
-words!(Via { File = "file", Socket = "socket" });
+words!(Via { File = "file", Socket = "socket", Token = "token" });
+words!(Scope { Read = "read", Guard = "guard", Operate = "operate" });

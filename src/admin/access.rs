@@ -11,8 +11,7 @@ use crate::control::{AccessError, AccessRequest, Cleared, Place};
 use crate::site::{Access, SiteName};
 
 use super::Parts;
-use super::flips::writer;
-use super::peer::{Peer, who};
+use super::peer::{Peer, who, writer};
 use super::problem::Problem;
 
 /// `PUT /api/v1/sites/{site}/access`: what users may do from now on.
@@ -48,7 +47,7 @@ pub(super) async fn change(
     Path(site): Path<String>,
     body: Result<Json<AccessBody>, JsonRejection>,
 ) -> Result<Json<AccessChanged>, Problem> {
-    let uid = writer(peer)?;
+    let writer = writer(peer)?;
     let Json(body) =
         body.map_err(|refused| Problem::new(refused.status(), "bad-body", &refused.body_text()))?;
     let access = body.access;
@@ -60,7 +59,7 @@ pub(super) async fn change(
         access,
         reason: body.reason,
         back_at: body.back_at,
-        who: who(uid).await,
+        who: who(writer).await,
     };
     let cleared = parts.handle.access(request).await;
     let cleared = cleared.map_err(|error| Problem::from(&error))?;

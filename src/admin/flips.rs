@@ -12,7 +12,7 @@ use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 
 use super::Parts;
 use super::conditional;
-use super::peer::{Peer, who};
+use super::peer::{Peer, who, writer};
 use super::problem::Problem;
 
 /// `POST /api/v1/flips`: what to move, some sites or a group.
@@ -141,7 +141,7 @@ pub(super) async fn begin(
     headers: HeaderMap,
     body: Result<Json<FlipBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let uid = writer(peer)?;
+    let writer = writer(peer)?;
     let Json(mut body) =
         body.map_err(|refused| Problem::new(refused.status(), "bad-body", &refused.body_text()))?;
     let request = FlipRequest {
@@ -154,7 +154,7 @@ pub(super) async fn begin(
         accept_loss: body.accept_loss,
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
-        who: who(uid).await,
+        who: who(writer).await,
     };
     if body.dry_run {
         let planned = parts.handle.plan(request).await;
@@ -180,19 +180,6 @@ pub(super) async fn cancel(
     let cancelled = parts.handle.cancel(id, expected).await;
     cancelled.map_err(|error| Problem::from(&error))?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// Tells who may write: those whom the kernel vouches for.
-pub(super) fn writer(peer: Peer) -> Result<u32, Problem> {
-    match peer {
-        Peer::Socket { uid } => Ok(uid),
-        Peer::Tcp => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "read-only-listener",
-            "this listener is read-only: ask over the unix socket, as `pointsman flip` does on the \
-             machine of the daemon",
-        )),
-    }
 }
 
 /// Reads the number of a flip in a path.

@@ -14,8 +14,7 @@ use crate::control::{InviteError, InviteRequest};
 use crate::site::SiteName;
 
 use super::Parts;
-use super::flips::writer;
-use super::peer::{Peer, who};
+use super::peer::{Peer, who, writer};
 use super::problem::Problem;
 
 /// How long a link is good when nobody says: about as long as one look at the new side takes.
@@ -46,13 +45,13 @@ pub(super) async fn invite(
     Path(site): Path<String>,
     body: Result<Json<InviteBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let uid = writer(peer)?;
+    let writer = writer(peer)?;
     let Json(body) =
         body.map_err(|refused| Problem::new(refused.status(), "bad-body", &refused.body_text()))?;
     let request = InviteRequest {
         site: SiteName::new(&site),
         lasting: Duration::from_secs(body.for_s.unwrap_or(FOR_S)),
-        who: who(uid).await,
+        who: who(writer).await,
     };
     let invited = parts.handle.invite(request).await;
     let invited = invited.map_err(|error| Problem::from(&error))?;

@@ -1,9 +1,6 @@
-//! The two listeners of the admin side, and the life of their connections.
+//! The life of the connections of the admin side.
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +10,17 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::peer::Peer;
+use super::auth::Doorkeeper;
+use super::listeners::{Accept, Error, Greet, Listeners};
+use super::peer::Way;
 use super::scrape::Published;
 use super::{Parts, api};
 
-/// The most connections at once, over both listeners; whoever comes then waits in the kernel.
+/// The most connections at once over the unix socket and TCP, and as many again over TLS, so that
+/// strangers take nobody's place on the machine; whoever comes then waits in the kernel.
 pub const CONNECTIONS_MAX: usize = 128;
 
 /// How long a client may take for a request head, and how long it may stay silent between two.
@@ -36,100 +34,6 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The pause after a failed accept: descriptors that ran out do not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Reading and writing by the owner and the group of the state directory; nobody else.
-const SOCKET_MODE: u32 = 0o660;
-
-/// Why the admin side cannot start; the operator is at fault, or another daemon, unless said
-/// otherwise.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The TCP address.
-    #[error("`listen.admin`: cannot listen on {address}: {source}")]
-    Tcp {
-        /// What the file asks for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The unix socket in the state directory.
-    #[error("`state`: cannot listen on the socket {}: {source}", path.display())]
-    Socket {
-        /// Where it was to be.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is something else in the place of the socket.
-    #[error("`state`: {} is not a socket: move it away", path.display())]
-    NotASocket {
-        /// Where the socket was to be.
-        path: PathBuf,
-    },
-    /// A metric is registered twice: a bug.
-    #[error("the metrics of the admin side: {0}")]
-    Metrics(#[from] prometheus::Error),
-}
-
-/// The listening sockets of the admin side.
-#[derive(Debug)]
-pub struct Listeners {
-    socket: UnixListener,
-    socket_path: PathBuf,
-    tcp: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds the unix socket, and the TCP address if there is one; inside a runtime.
-    ///
-    /// The caller holds the lock of the state directory, so a socket that is there already was
-    /// left by a daemon that is gone, and is replaced.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn bind(socket_path: &Path, tcp: Option<SocketAddr>) -> Result<Self, Error> {
-        let tcp = tcp.map(bind_tcp).transpose()?;
-        Ok(Self {
-            socket: bind_socket(socket_path)?,
-            socket_path: socket_path.to_owned(),
-            tcp,
-        })
-    }
-
-    /// Shows the TCP address that was bound.
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
-        self.tcp.as_ref()?.local_addr().ok()
-    }
-}
-
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    bound.map_err(|source| Error::Tcp { address, source })
-}
-
-fn bind_socket(path: &Path) -> Result<UnixListener, Error> {
-    let failed = |source| Error::Socket {
-        path: path.to_owned(),
-        source,
-    };
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
-        Ok(_) => {
-            return Err(Error::NotASocket {
-                path: path.to_owned(),
-            });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    let mode = std::fs::Permissions::from_mode(SOCKET_MODE);
-    std::fs::set_permissions(path, mode).map_err(failed)?;
-    Ok(listener)
-}
 
 /// The running admin side.
 #[derive(Debug)]
@@ -147,13 +51,20 @@ pub fn spawn(listeners: Listeners, parts: Parts) -> Result<Server, Error> {
     let published = Published::new(&parts)?;
     parts.metrics.registry().register(Box::new(published))?;
     let (stopping, stop) = watch::channel(false);
-    let shared = Shared {
+    let near = Shared {
+        doorkeeper: Arc::new(Doorkeeper::new(&parts)),
         router: api::router(parts, stop.clone()),
         places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         stop,
     };
-    let mut listening = vec![tokio::spawn(serve(listeners.socket, shared.clone()))];
-    listening.extend(listeners.tcp.map(|tcp| tokio::spawn(serve(tcp, shared))));
+    let far = Shared {
+        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        ..near.clone()
+    };
+    let mut listening = vec![tokio::spawn(serve(listeners.socket, near.clone()))];
+    listening.extend(listeners.tcp.map(|tcp| tokio::spawn(serve(tcp, near))));
+    let tls = listeners.tls.into_iter();
+    listening.extend(tls.map(|tls| tokio::spawn(serve(tls, far.clone()))));
     Ok(Server {
         stopping,
         listening,
@@ -180,43 +91,16 @@ impl Server {
 
 #[derive(Clone, Debug)]
 struct Shared {
+    doorkeeper: Arc<Doorkeeper>,
     router: Router,
     places: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
 
-/// A listener that knows who connected.
-trait Accept: Send + 'static {
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
-}
-
-impl Accept for UnixListener {
-    type Io = tokio::net::UnixStream;
-
-    async fn accept(&self) -> io::Result<(Self::Io, Peer)> {
-        let (stream, _) = Self::accept(self).await?;
-        let uid = stream.peer_cred()?.uid();
-        Ok((stream, Peer::Socket { uid }))
-    }
-}
-
-impl Accept for TcpListener {
-    type Io = tokio::net::TcpStream;
-
-    async fn accept(&self) -> io::Result<(Self::Io, Peer)> {
-        let (stream, _) = Self::accept(self).await?;
-        Ok((stream, Peer::Tcp))
-    }
-}
-
 async fn serve(listener: impl Accept, mut shared: Shared) {
     let mut connections = JoinSet::new();
-    while let Some((io, peer, place)) = next(&listener, &mut shared, &mut connections).await {
-        let router = shared.router.clone();
-        let stop = shared.stop.clone();
-        connections.spawn(connection(io, peer, router, stop, place));
+    while let Some((client, way, place)) = next(&listener, &mut shared, &mut connections).await {
+        connections.spawn(connection(client, way, shared.clone(), place));
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
@@ -229,13 +113,13 @@ async fn next<L: Accept>(
     listener: &L,
     shared: &mut Shared,
     connections: &mut JoinSet<()>,
-) -> Option<(L::Io, Peer, OwnedSemaphorePermit)> {
+) -> Option<(L::Client, Way, OwnedSemaphorePermit)> {
     let places = Arc::clone(&shared.places);
     let client = async {
         let place = places.acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((io, peer)) => return Some((io, peer, place)),
+                Ok((client, way)) => return Some((client, way, place)),
                 Err(error) => {
                     tracing::warn!(%error, "the admin side could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -255,15 +139,19 @@ async fn next<L: Accept>(
     }
 }
 
-async fn connection(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-    place: OwnedSemaphorePermit,
-) {
-    let inner = TowerToHyperService::new(router);
-    let service = service_fn(move |request| admit(inner.clone(), peer, request));
+async fn connection(client: impl Greet, way: Way, mut shared: Shared, place: OwnedSemaphorePermit) {
+    let greeted = tokio::select! {
+        greeted = client.greet() => greeted,
+        () = stopped(&mut shared.stop) => return,
+    };
+    let io = match greeted {
+        Ok(io) => io,
+        Err(error) => return shared.doorkeeper.not_greeted(way, &error),
+    };
+    let inner = TowerToHyperService::new(shared.router);
+    let doorkeeper = Arc::clone(&shared.doorkeeper);
+    let service =
+        service_fn(move |request| admit(Arc::clone(&doorkeeper), inner.clone(), way, request));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -272,7 +160,7 @@ async fn connection(
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {
         ended = &mut served => ended,
-        () = stopped(&mut stop) => {
+        () = stopped(&mut shared.stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
@@ -288,14 +176,27 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopping| *stopping).await;
 }
 
-/// Lets a request through to the router, with who asks: handlers that write look at it.
+/// Lets a request through to the router if its asker may, with who that is: handlers that write
+/// look at it.
 async fn admit(
+    doorkeeper: Arc<Doorkeeper>,
     router: TowerToHyperService<Router>,
-    peer: Peer,
+    way: Way,
     mut request: hyper::Request<Incoming>,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
-    request.extensions_mut().insert(peer);
-    router.call(request).await
+    let admitted = doorkeeper.admit(
+        way,
+        request.method(),
+        request.uri().path(),
+        request.headers(),
+    );
+    let peer = match admitted {
+        Ok(peer) => peer,
+        Err(refused) => return Ok(*refused),
+    };
+    request.extensions_mut().insert(peer.clone());
+    let answer = router.call(request).await?;
+    Ok(doorkeeper.watch(&peer, answer))
 }
 
 #[cfg(test)]

@@ -163,6 +163,13 @@ impl Certificate {
     pub fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
     }
+
+    /// Makes what rustls needs to answer with it where HTTP/1.1 is all that is spoken.
+    pub fn server_of_http1(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
 }
 
 /// Writes a time as a date and time of UTC; the number itself when no calendar has it.

@@ -6,14 +6,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::site::SiteName;
-use crate::table::Table;
+use crate::table::{CertFiles, Table};
 
 /// The longest file that is read, in bytes: a chain of a dozen certificates has some 30 kB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most certificates of a folder; the files after them, by name, are not looked at.
 pub(super) const CERTIFICATES_MAX: usize = 20_000;
+
+/// What the certificate of `admin: {tls}` is called; it answers at the admin listener only.
+pub(super) const ADMIN: &str = "admin.tls";
 
 /// How the file of a private key ends that is not in the file of its chain.
 const KEY_END: &str = ".key.pem";
@@ -22,13 +24,13 @@ const KEY_END: &str = ".key.pem";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sources {
     folder: PathBuf,
-    /// `tls: {cert, key}` of sites, with the hosts that they answer for.
+    /// `tls: {cert, key}` of sites and of `admin`, with the hosts that they answer for.
     pairs: Vec<Pair>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pair {
-    site: SiteName,
+    label: String,
     hosts: Vec<String>,
     cert: PathBuf,
     key: PathBuf,
@@ -49,20 +51,24 @@ pub(super) struct Source {
 impl Sources {
     /// Takes from a table what it says of certificates; nothing when nobody listens for TLS.
     pub(super) fn of(table: &Table) -> Self {
-        if table.listen.https.is_empty() {
+        let listen = &table.listen;
+        if listen.https.is_empty() && listen.admin_tls.is_empty() {
             return Self::default();
         }
-        let pairs = table.sites.iter().filter_map(|site| {
-            let tls = site.tls.as_ref()?;
-            Some(Pair {
-                site: site.name.clone(),
-                hosts: site.hosts.clone(),
-                cert: tls.cert.clone(),
-                key: tls.key.clone(),
-            })
+        let pair = |label, hosts, files: &CertFiles| Pair {
+            label,
+            hosts,
+            cert: files.cert.clone(),
+            key: files.key.clone(),
+        };
+        let sites = table.sites.iter().filter_map(|site| {
+            let label = format!("sites.{}.tls", site.name);
+            Some(pair(label, site.hosts.clone(), site.tls.as_ref()?))
         });
+        let admin = table.admin.tls.as_ref();
+        let admin = admin.map(|files| pair(ADMIN.into(), Vec::new(), files));
         Self {
-            pairs: pairs.collect(),
+            pairs: sites.chain(admin).collect(),
             folder: table.certs.clone(),
         }
     }
@@ -113,7 +119,7 @@ impl Sources {
 impl Pair {
     fn source(&self) -> Source {
         Source {
-            label: format!("sites.{}.tls", self.site),
+            label: self.label.clone(),
             chain: self.cert.clone(),
             key: Some(self.key.clone()),
             hosts: self.hosts.clone(),

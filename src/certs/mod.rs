@@ -1,7 +1,7 @@
 //! Certificates and keys: which one answers a client, and whom an origin is believed.
 //!
 //! For: the chains and keys of `certs/*.pem` and of `tls:` in the table, found by the name a client
-//! asks for; and the trust that `https://` origins are checked against. Not for: deciding when to
+//! asks for, or by the admin listener that it comes to; and the trust that `https://` origins are checked against. Not for: deciding when to
 //! look at the files again (only `control` does), or handshakes (`proxy` makes them).
 //!
 //! ```text
@@ -35,7 +35,7 @@ use rustls::crypto::CryptoProvider;
 pub use certificate::{Certificate, Unusable};
 pub use own::listener_config;
 pub use store::{Shown, Store};
-pub use trust::{Trust, UntrustedError};
+pub use trust::{Trust, UntrustedError, client_config};
 
 /// The one implementation of TLS's cryptography.
 fn provider() -> Arc<CryptoProvider> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::SignatureScheme;
 
 use super::certificate::Certificate;
+use super::folder::ADMIN;
 
 /// A certificate of the folder that answers when no name is asked for, or an unknown one.
 const DEFAULT_LABEL: &str = "default";
@@ -18,6 +19,8 @@ pub(super) struct Set {
     /// By its own names.
     named: Index,
     fallback: Option<Arc<Certificate>>,
+    /// Answers at the admin listener, and nowhere else.
+    admin: Option<Arc<Certificate>>,
     all: Vec<Arc<Certificate>>,
 }
 
@@ -36,7 +39,12 @@ impl Set {
             let later = other.not_after.cmp(&one.not_after);
             later.then_with(|| one.label.cmp(&other.label))
         });
-        let mut set = Self::default();
+        let is_admin = |(one, _): &(Arc<Certificate>, _)| one.label == ADMIN;
+        let admin = certificates.iter().position(is_admin);
+        let mut set = Self {
+            admin: admin.map(|at| certificates.remove(at).0),
+            ..Self::default()
+        };
         for (certificate, hosts) in &certificates {
             for host in hosts {
                 set.bound.add(host, certificate);
@@ -70,7 +78,12 @@ impl Set {
         named.or(self.fallback.as_ref()).cloned()
     }
 
-    /// Shows every certificate, in the order of labels.
+    /// Shows the certificate that is for the admin listener only.
+    pub(super) fn admin(&self) -> Option<&Arc<Certificate>> {
+        self.admin.as_ref()
+    }
+
+    /// Shows every certificate that users may be answered with, in the order of labels.
     pub(super) fn all(&self) -> &[Arc<Certificate>] {
         &self.all
     }

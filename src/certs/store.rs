@@ -104,6 +104,17 @@ impl Store {
         set.pick(hello.server_name(), hello.signature_schemes())
     }
 
+    /// Picks the certificate that answers at the admin listener: its own, else as for any client.
+    pub fn pick_for_admin(&self, hello: &ClientHello<'_>) -> Option<Arc<Certificate>> {
+        let own = self.current.load().admin().cloned();
+        own.or_else(|| self.pick(hello))
+    }
+
+    /// Tells whether nothing can answer at the admin listener.
+    pub fn is_empty_for_admin(&self) -> bool {
+        self.current.load().admin().is_none() && self.is_empty()
+    }
+
     /// Tells whether a host can be answered for.
     pub fn covers(&self, host: &str) -> bool {
         let set = self.current.load();

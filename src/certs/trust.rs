@@ -74,7 +74,12 @@ pub struct Checked {
     pub server_name: ServerName<'static>,
 }
 
-fn client_config(bundle: &str) -> Result<ClientConfig, UntrustedError> {
+/// Makes what a client of HTTP/1.1 is set up with that believes the authorities of a bundle, in
+/// PEM.
+///
+/// # Errors
+/// [`UntrustedError::Authorities`]
+pub fn client_config(bundle: &str) -> Result<ClientConfig, UntrustedError> {
     let wrong = |error: &dyn std::fmt::Display| UntrustedError::Authorities(error.to_string());
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bundle.as_bytes()).collect();
     let mut roots = RootCertStore::empty();

@@ -157,7 +157,12 @@ fn certificates(table: &Table) -> Vec<String> {
     });
     let none = (listens && store.is_empty())
         .then(|| "no certificate can be used: the daemon will not start without one".to_owned());
-    none.into_iter().chain(problems).chain(uncovered).collect()
+    let admin = (!table.listen.admin_tls.is_empty() && store.is_empty_for_admin()).then(|| {
+        let remedy = "write `admin: {tls: {cert: …, key: …}}`";
+        format!("listen.admin_tls: no certificate can answer there: {remedy}")
+    });
+    let none = none.into_iter().chain(admin);
+    none.chain(problems).chain(uncovered).collect()
 }
 
 /// Where the sites would be at a first start: the zones need addresses of some side.

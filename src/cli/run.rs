@@ -34,7 +34,7 @@ pub(super) fn failed(error: &app::Error) -> Exit {
     // What is lacking has to be put there first: to start again and again is of no use. A file that
     // is there and cannot be read may be so for a moment only.
     let is_not_there = |error: &app::Error| matches!(error, app::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound);
-    let lacks = matches!(error, app::Error::Certificates(_)) || is_not_there(error);
+    let lacks = matches!(error, app::Error::Certificates { .. }) || is_not_there(error);
     let mistakes = error.mistakes();
     for mistake in mistakes {
         out::complain(&mistake.to_string());

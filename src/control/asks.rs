@@ -63,7 +63,7 @@ impl Actor {
         }
         let who = Who {
             name: user_name(owner),
-            uid: owner,
+            uid: Some(owner),
             via: Via::File,
         };
         let request = FlipRequest {

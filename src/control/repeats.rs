@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::site::{During, FlipId, Skipped};
+use crate::site::{During, FlipId, Skipped, Who};
 
 use super::handle::FlipError;
 use super::request::{FlipRequest, RequestKey, What};
@@ -20,7 +20,7 @@ pub(super) struct Repeats(VecDeque<Begun>);
 struct Begun {
     key: RequestKey,
     /// Keys are each user's own.
-    uid: u32,
+    who: Who,
     asked: Asked,
     flip: FlipId,
 }
@@ -39,7 +39,7 @@ impl Repeats {
     pub(super) fn find(&self, request: &FlipRequest) -> Option<Result<FlipId, FlipError>> {
         let key = request.key.as_ref()?;
         let mut begun = self.0.iter();
-        let begun = begun.find(|begun| begun.key == *key && begun.uid == request.who.uid)?;
+        let begun = begun.find(|begun| begun.key == *key && begun.who.is(&request.who))?;
         if begun.asked == Asked::of(request) {
             Some(Ok(begun.flip))
         } else {
@@ -57,7 +57,7 @@ impl Repeats {
         }
         self.0.push_back(Begun {
             key,
-            uid: request.who.uid,
+            who: request.who.clone(),
             asked: Asked::of(request),
             flip,
         });
@@ -79,7 +79,7 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::control::request::{Expected, Forced};
-    use crate::site::{GroupName, Via, Who};
+    use crate::site::{GroupName, Via};
 
     fn request(key: &str, uid: u32, reason: Option<&str>) -> FlipRequest {
         FlipRequest {
@@ -92,7 +92,7 @@ mod tests {
             accept_loss: false,
             who: Who {
                 name: "alice".into(),
-                uid,
+                uid: Some(uid),
                 via: Via::Socket,
             },
             expected: Expected::Anything,

@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 use crate::site::{Access, SiteName, Via, Who};
 
 use super::Journal;
-use super::read::{foreign, word};
+use super::read::{foreign, uid, uid_column, word};
 use super::write::event;
 
 /// What is open, read-only or in maintenance: a site, or a part of it.
@@ -73,7 +73,7 @@ impl Journal {
                 said.reason,
                 said.back_at.map(Timestamp::as_millisecond),
                 said.who.name,
-                said.who.uid,
+                uid_column(&said.who),
                 said.who.via.word(),
                 said.at.as_millisecond(),
             ],
@@ -158,7 +158,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(Place, AccessRecord)> {
         back_at: back_at.map(|ms| time(5, ms)).transpose()?,
         who: Who {
             name: row.get(6)?,
-            uid: row.get(7)?,
+            uid: uid(row, 7)?,
             via,
         },
         at: time(9, row.get(9)?)?,

@@ -5,7 +5,7 @@ use rusqlite::{Row, params};
 
 use crate::site::{During, Epoch, FlipId, Move, SideName, SiteName, Skipped, Via, Who};
 
-use super::read::{answers, foreign, skipped, word};
+use super::read::{answers, foreign, skipped, uid, word};
 use super::{AnswersRecord, CutRecord, Journal};
 
 /// A flip as the history shows it.
@@ -179,7 +179,7 @@ impl Journal {
             during: word(row, 2)?,
             who: Who {
                 name: row.get(3)?,
-                uid: row.get(4)?,
+                uid: uid(row, 4)?,
                 via,
             },
             reason: row.get(6)?,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use crate::site::{Access, Epoch, FlipId, Move, SideName, SiteName, Skipped};
+use crate::site::{Access, Epoch, FlipId, Move, SideName, SiteName, Skipped, Who};
 
 use super::{AnswersRecord, CutRecord, Journal, LaneRecord};
 
@@ -244,6 +244,24 @@ pub(super) fn skipped(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<Skipped>
     let plain = |word: &str| word.replace("%20", " ").replace("%25", "%");
     let each = words.map(|word| plain(word).parse().map_err(|error| foreign(at, error)));
     each.collect()
+}
+
+/// What the column of a uid holds for the holder of a token, who has none; no user has it.
+const NO_UID: i64 = -1;
+
+/// Writes a uid.
+pub(super) fn uid_column(who: &Who) -> i64 {
+    who.uid.map_or(NO_UID, i64::from)
+}
+
+/// Reads a uid.
+pub(super) fn uid(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<u32>> {
+    match row.get(at)? {
+        NO_UID => Ok(None),
+        uid => u32::try_from(uid)
+            .map(Some)
+            .map_err(|error| foreign(at, error)),
+    }
 }
 
 pub(super) fn word<T>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>

@@ -44,7 +44,7 @@ fn to_backup() -> NewFlip {
         during: During::Page,
         who: Who {
             name: "ada".into(),
-            uid: 1000,
+            uid: Some(1000),
             via: Via::Socket,
         },
         reason: Some("disk failure".into()),

@@ -5,7 +5,7 @@ use rusqlite::{Transaction, params};
 
 use crate::site::{Access, Epoch, FlipId, Outcome, SideName, SiteName, Skipped};
 
-use super::read::ZoneRecord;
+use super::read::{ZoneRecord, uid_column};
 use super::{CommitError, FlipEnd, Journal, LaneRecord, NewFlip, Place, SiteAdoption};
 
 impl Journal {
@@ -240,7 +240,7 @@ fn insert_flip(
             state,
             flip.during.word(),
             flip.who.name,
-            flip.who.uid,
+            uid_column(&flip.who),
             flip.who.via.word(),
             flip.reason,
             flip.began.as_millisecond(),

@@ -43,6 +43,7 @@ impl Diff {
             changed: Vec::new(),
             rest: old.dns != new.dns
                 || old.certs != new.certs
+                || old.admin != new.admin
                 || old.default_site != new.default_site
                 || old.fence != new.fence
                 || old.groups != new.groups,
@@ -116,6 +117,10 @@ fn restart(old: &Table, new: &Table, path: &Path, text: &dyn Display) -> Vec<Dia
         ("listen.https", old.listen.https != new.listen.https),
         ("listen.dns", old.listen.dns != new.listen.dns),
         ("listen.admin", old.listen.admin != new.listen.admin),
+        (
+            "listen.admin_tls",
+            old.listen.admin_tls != new.listen.admin_tls,
+        ),
         ("state", old.state != new.state),
     ];
     if changed.iter().all(|(_, changed)| !changed) {

@@ -57,8 +57,8 @@ pub use increment::{Change, Loader, Source, Text};
 pub use keys::KeyRow;
 pub use matcher::Matcher;
 pub use model::{
-    CertFiles, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Network,
-    OriginAddr, OriginTls, PathRule, ReadFile, Redirect, Side, Site, Table, Timeouts, Words,
+    Admin, CertFiles, Dns, FlipPolicy, FollowingName, Listen, LoadedFile, Maintenance, Network,
+    OriginAddr, OriginTls, PathRule, ReadFile, Redirect, Side, Site, Table, Timeouts, Token, Words,
     ZoneTable,
 };
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::site::{
-    Access, DrainThen, During, GroupName, OnHold, SideName, SiteName, Storage, Tunnels,
+    Access, DrainThen, During, GroupName, OnHold, Scope, SideName, SiteName, Storage, Tunnels,
 };
 
 use super::check::{Check, Preflight};
@@ -28,6 +28,8 @@ pub struct Table {
     pub state: PathBuf,
     /// The directory of certificates, absolute or relative to the working directory.
     pub certs: PathBuf,
+    /// Who may use the API from other hosts.
+    pub admin: Arc<Admin>,
     /// What is said by DNS.
     pub dns: Dns,
     /// The sites in the order of their names; [`Table::route`] speaks of them by index.
@@ -55,8 +57,30 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     /// DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// The read-only admin API and `/metrics`; the unix socket is always there too.
+    /// The admin API and `/metrics`, without TLS; the unix socket is always there too.
     pub admin: Option<SocketAddr>,
+    /// The admin API over TLS, for the holders of tokens.
+    pub admin_tls: Vec<SocketAddr>,
+}
+
+/// `admin:` who may use the API from other hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// The certificate of `listen.admin_tls`; `None` for one of the folder of all.
+    pub tls: Option<CertFiles>,
+    /// The tokens, each with a name and a digest of its own.
+    pub tokens: Vec<Token>,
+}
+
+/// A token, known by the digest of its secret: the secret itself is nowhere on this side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What its holder is called in the journal.
+    pub name: String,
+    /// What its holder may do.
+    pub scope: Scope,
+    /// The SHA-256 of the secret.
+    pub digest: [u8; 32],
 }
 
 /// `dns:` the zones and the proxy's own addresses.

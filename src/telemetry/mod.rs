@@ -13,6 +13,7 @@
 //! client; a metric that is read often is counted per thread and summed at scrape. A crash loses
 //! the counts, as Prometheus expects. Tests: the scrapes in `tests/it`.
 
+mod admin;
 mod control;
 pub mod dns;
 pub mod http;
@@ -23,12 +24,15 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
+pub use admin::{AdminMetrics, AdminRefused};
 pub use control::ControlMetrics;
 
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Who was turned away at the admin listeners.
+    pub admin: Arc<AdminMetrics>,
     /// Flips and their phases.
     pub control: Arc<ControlMetrics>,
     /// Requests, connections and origins.
@@ -44,11 +48,13 @@ impl Metrics {
     /// A name was registered twice: a bug.
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
+        let admin = AdminMetrics::register(&registry)?;
         let control = ControlMetrics::register(&registry)?;
         let http = http::HttpMetrics::register(&registry)?;
         let dns = dns::DnsMetrics::register(&registry)?;
         Ok(Arc::new(Self {
             registry,
+            admin,
             control,
             http,
             dns,

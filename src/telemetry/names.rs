@@ -83,5 +83,8 @@ pub const DNS_ZONE_SERIAL: &str = "pointsman_dns_zone_serial";
 /// Until nobody may use an address that direct names gave out; label `site`.
 pub const DNS_ANSWER_LEASE_EXPIRY_SECONDS: &str = "pointsman_dns_answer_lease_expiry_seconds";
 
+/// Requests and connections turned away at the admin listeners; label `reason`.
+pub const ADMIN_REFUSED_TOTAL: &str = "pointsman_admin_refused_total";
+
 /// Always 1; label `version`.
 pub const BUILD_INFO: &str = "pointsman_build_info";

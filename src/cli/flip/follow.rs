@@ -156,7 +156,7 @@ mod tests {
                 during: During::Page,
                 who: Who {
                     name: "alice".into(),
-                    uid: 1000,
+                    uid: Some(1000),
                     via: Via::Socket,
                 },
                 reason: None,

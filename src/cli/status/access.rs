@@ -56,7 +56,7 @@ mod tests {
             back_at: None,
             who: Who {
                 name: "dora".into(),
-                uid: 1000,
+                uid: Some(1000),
                 via: Via::Socket,
             },
             at: Timestamp::UNIX_EPOCH,

@@ -335,6 +335,7 @@ fn merged(
         listen: table.listen.clone(),
         state: table.state.clone(),
         certs: table.certs.clone(),
+        admin: Arc::clone(&table.admin),
         dns: small.dns.clone(),
         matcher: if hosts_stay {
             Arc::clone(&table.matcher)

@@ -51,6 +51,9 @@ pub(super) const PREFIX: Form = form("path prefix", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const A_PREFIX: Form = form("</prefix>", r"^/[^?#\s]*[^/?#\s]/*$");
 pub(super) const AN_ADDRESS: Form = form("<key>", r".");
 
+pub(super) const TOKEN: Form = form("name of a token", LABEL);
+pub(super) const DIGEST: Form = form("64 hexadecimal digits", r"^[0-9A-Fa-f]{64}$");
+
 pub(super) const fn form(says: &'static str, pattern: &'static str) -> Form {
     Form { says, pattern }
 }

@@ -16,6 +16,7 @@
 //! A crash leaves nothing behind. Tests: `tests.rs` beside this file (defaults, bounds), and
 //! `tests/it/docs.rs` (the page, the JSON Schema, and examples that load).
 
+mod admin;
 mod check;
 mod form;
 mod freshness;

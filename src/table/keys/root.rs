@@ -1,5 +1,6 @@
 //! The file, `listen` and `dns`.
 
+use super::admin::ADMIN;
 use super::form::{
     A_GROUP, A_SITE, A_ZONE, ADDRESS, FILE, FOLDER, HOST, KEY_ID, LISTENER, SITE_NAME, key,
 };
@@ -31,6 +32,12 @@ pub(in crate::table) const ROOT: Shape = Shape::Keys(&[
         Shape::Form(&FOLDER),
         Need::Default("certs"),
         "The folder of certificates, `NAME.pem` with `NAME.key.pem`; their names decide who answers.",
+    ),
+    key(
+        "admin",
+        Shape::Keys(ADMIN),
+        Need::LeftOut("reading only, over TCP"),
+        "Who may use the API from other hosts.",
     ),
     key(
         "dns",
@@ -130,7 +137,16 @@ const LISTEN: &[Key] = &[
         "admin",
         Shape::Form(&LISTENER),
         Need::LeftOut("the unix socket only"),
-        "The read-only API, the status page and `/metrics`.",
+        "The API, the status page and `/metrics`, without TLS: for loopback.",
+    ),
+    key(
+        "admin_tls",
+        Shape::List {
+            of: &Shape::Form(&LISTENER),
+            least: 0,
+        },
+        Need::LeftOut("the machine itself only"),
+        "The API over TLS, for the holders of tokens.",
     ),
 ];
 

@@ -5,6 +5,7 @@
 //! A part that is wrong is reported and left out, so that the parts after it are looked at too.
 //! Nothing is read here but through the [`ReadFile`] passed in. Proved by `tests/it/mistakes.rs`.
 
+mod admin;
 mod check;
 mod dns;
 mod fence;
@@ -102,6 +103,7 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         .and_then(|at| at.text(&mut context.report))
         .map(|state| context.beside(state));
     let certs = tls::folder(context, &fields);
+    let admin = admin::resolve(context, &fields, &listen);
     let dns = match fields.find(&mut context.report, "dns") {
         Some(at) => dns::resolve(context, &at),
         None => Dns::default(),
@@ -128,6 +130,7 @@ fn whole(context: &mut Context<'_>, root: &Node<'_>) -> Option<Table> {
         listen,
         state: state?,
         certs,
+        admin: Arc::new(admin),
         dns,
         matcher: Arc::new(Matcher::new(&sites).with_default(default)),
         groups: Arc::new(groups),
@@ -184,13 +187,18 @@ fn listen(context: &mut Context<'_>, fields: &Fields<'_>) -> Listen {
         let address = at.parse(report, scalar::listener)?;
         Some(Bound { at, address })
     });
-    refuse_overlaps(report, http.iter().chain(&https).chain(&dns).chain(&admin));
+    let admin_tls = fields.find(report, "admin_tls");
+    let admin_tls = admin_tls.map(|at| listeners(report, &at));
+    let admin_tls = admin_tls.unwrap_or_default();
+    let (users, operators) = (http.iter().chain(&https).chain(&dns), admin.iter());
+    refuse_overlaps(report, users.chain(operators).chain(&admin_tls));
     let addresses = |bound: Vec<Bound<'_>>| bound.iter().map(|one| one.address).collect();
     Listen {
         http: addresses(http),
         https: addresses(https),
         dns: addresses(dns),
         admin: admin.map(|one| one.address),
+        admin_tls: addresses(admin_tls),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn redirect(report: &mut Report, fields: &Fields<'_>, listen: &Listen
     redirect.unwrap_or_default()
 }
 
-/// Reads `tls:` of a site; whether the files are good is found out when they are loaded.
+/// Reads `tls:` of a site, or of `admin`; whether the files are good is found out when they are loaded.
 pub(super) fn own_certificate(context: &mut Context<'_>, fields: &Fields<'_>) -> Option<CertFiles> {
     let at = fields.find(&mut context.report, "tls")?;
     let fields = at.fields(&mut context.report)?;

@@ -41,6 +41,7 @@ pub(crate) fn zones_only(zones: &[(&str, Option<&str>)]) -> Table {
         listen: Listen::default(),
         state: PathBuf::from("state"),
         certs: PathBuf::new(),
+        admin: Arc::default(),
         dns: Dns {
             addresses: Vec::new(),
             zones: zones.collect(),

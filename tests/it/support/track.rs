@@ -95,6 +95,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
         listen: Listen::default(),
         state: PathBuf::new(),
         certs: PathBuf::new(),
+        admin: Arc::default(),
         dns: Dns::default(),
         matcher: Matcher::new(&sites).into(),
         groups: Arc::default(),
