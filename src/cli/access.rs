@@ -1,6 +1,5 @@
 //! `pointsman access`: say what users may do with a site, or with a part of it.
 
-use std::path::Path;
 use std::str::FromStr;
 
 use jiff::civil::{DateTime, Time};
@@ -13,7 +12,7 @@ use crate::site::Access;
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{clock, invite, out, socket};
+use super::{clock, invite, out};
 
 /// Say what users may do with a site, or with a part of it, until the file says something else.
 ///
@@ -53,11 +52,10 @@ pub(super) struct Args {
 }
 
 /// Changes the access, or invites somebody who is not to mind it.
-pub(super) async fn access(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
-    let client = Client::new(&socket::find(named_socket));
+pub(super) async fn access(args: &Args, client: &Client) -> anyhow::Result<Exit> {
     match args.access {
-        Some(access) => change(args, access, &client).await,
-        None => Ok(print_link(args, &client).await),
+        Some(access) => change(args, access, client).await,
+        None => Ok(print_link(args, client).await),
     }
 }
 
@@ -144,6 +142,7 @@ fn exit_of(error: &AskError) -> Exit {
         AskError::Refused(Problem { code, .. }) if code == "stopping" => Exit::Unreachable,
         AskError::Refused(Problem { status: 409, .. }) => Exit::Conflict,
         AskError::Refused(Problem { status, .. }) if (400..500).contains(status) => Exit::Usage,
+        AskError::TurnedAway(_) => Exit::Refused,
         AskError::Refused(_) | AskError::Foreign(_) => Exit::Failed,
     }
 }

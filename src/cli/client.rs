@@ -1,7 +1,6 @@
-//! Asking the daemon, over its unix socket.
+//! Asking the daemon, wherever it is reached.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +11,16 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
 use crate::admin::Problem;
 
+use super::reach::Reached;
+
 /// How long the daemon may take to answer; it answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long connecting may take, with all that is agreed on before HTTP.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(8);
 
 /// The longest drain that a site may have is an hour.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(3_700);
@@ -28,24 +31,19 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Why the daemon could not be asked, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// Nobody listens at the socket.
-    #[error(
-        "no daemon answers at {}: {source}\n  \
-         Is it running? `systemctl status pointsman`, or start it with `pointsman run`.\n  \
-         Is its socket elsewhere? Name it with --socket or in $POINTSMAN_SOCKET.",
-        socket.display()
-    )]
+    /// Nobody listens there, or nobody who is believed; nothing was asked.
+    #[error("no daemon answers at {at}: {source}\n  {}", at.remedy())]
     Unreachable {
         /// Where it was looked for.
-        socket: PathBuf,
+        at: Reached,
         /// What the system said.
         source: io::Error,
     },
     /// The connection was lost, or the answer was none.
-    #[error("the daemon at {} broke off: {why}", socket.display())]
+    #[error("the daemon at {at} broke off: {why}")]
     BrokenOff {
         /// Where it was.
-        socket: PathBuf,
+        at: Reached,
         /// What happened.
         why: String,
     },
@@ -55,6 +53,10 @@ pub(super) enum AskError {
     /// The daemon answered that it will not.
     #[error("{}", .0.detail)]
     Refused(Problem),
+    /// The daemon did not let us ask: without a token, with a wrong one, or one that is not for
+    /// this. Nothing happened.
+    #[error("{}", .0.detail)]
+    TurnedAway(Problem),
 }
 
 impl AskError {
@@ -77,18 +79,16 @@ pub(super) fn in_query(text: &str) -> String {
     each.collect()
 }
 
-/// The daemon, by its socket.
+/// The daemon, by where it is reached.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    socket: PathBuf,
+    reached: Reached,
 }
 
 impl Client {
     /// Names the daemon; nothing is connected yet.
-    pub(super) fn new(socket: &Path) -> Self {
-        Self {
-            socket: socket.to_owned(),
-        }
+    pub(super) fn new(reached: Reached) -> Self {
+        Self { reached }
     }
 
     /// Gets a document.
@@ -221,12 +221,15 @@ impl Client {
         path: &str,
         document: Bytes,
     ) -> Result<Request<Full<Bytes>>, AskError> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, "pointsman")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(document));
+            .header(header::HOST, self.reached.host())
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = self.reached.authorization() {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::new(document));
         request.map_err(|error| self.broken_off(&error))
     }
 
@@ -234,9 +237,10 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<http::Response<Incoming>, AskError> {
-        let stream = UnixStream::connect(&self.socket).await;
+        let stream = tokio::time::timeout(CONNECT_DEADLINE, self.reached.connect()).await;
+        let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = stream.map_err(|source| AskError::Unreachable {
-            socket: self.socket.clone(),
+            at: self.reached.clone(),
             source,
         })?;
         let shaken = http1::handshake(TokioIo::new(stream)).await;
@@ -263,7 +267,12 @@ impl Client {
         let problem = serde_json::from_slice(&body);
         Err(problem.map_or_else(
             |_| self.broken_off(&format!("it answered {status}")),
-            AskError::Refused,
+            |problem| match status {
+                StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS => AskError::TurnedAway(problem),
+                _ => AskError::Refused(problem),
+            },
         ))
     }
 
@@ -288,7 +297,7 @@ impl Client {
 
     fn broken_off(&self, why: &dyn std::fmt::Display) -> AskError {
         AskError::BrokenOff {
-            socket: self.socket.clone(),
+            at: self.reached.clone(),
             why: why.to_string(),
         }
     }

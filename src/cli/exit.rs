@@ -13,7 +13,7 @@ pub enum Exit {
     Failed,
     /// The command line or the file is wrong.
     Usage,
-    /// Refused, or restored before anyone was held.
+    /// Refused, or restored before anyone was held; also who has no token for it.
     Refused,
     /// Back at the old side after users were held.
     Restored,

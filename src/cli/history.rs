@@ -1,13 +1,11 @@
 //! `pointsman history`: the flips of the journal, and one of them in full.
 
-use std::path::Path;
-
 use crate::control::{PastFlip, PastMove};
 use crate::site::FlipId;
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
-use super::{Output, clock, out, socket, words};
+use super::{Output, clock, out, words};
 
 /// Show the flips of the journal, the newest first; or one of them in full.
 #[derive(Debug, clap::Args)]
@@ -36,9 +34,8 @@ pub(super) struct Args {
 }
 
 /// Asks the daemon and shows its answer.
-pub(super) async fn history(args: &Args, named_socket: Option<&Path>) -> Exit {
-    let client = Client::new(&socket::find(named_socket));
-    match text(args, &client).await {
+pub(super) async fn history(args: &Args, client: &Client) -> Exit {
+    match text(args, client).await {
         Ok(text) => {
             out::say(text.trim_end());
             Exit::Settled
@@ -81,6 +78,7 @@ pub(super) fn failed(error: &AskError) -> Exit {
     match error {
         AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
         AskError::Refused(problem) if (400..500).contains(&problem.status) => Exit::Usage,
+        AskError::TurnedAway(_) => Exit::Refused,
         AskError::Refused(_) | AskError::Foreign(_) => Exit::Failed,
     }
 }

@@ -1,13 +1,15 @@
 //! The command line: one file per verb.
 //!
 //! For: people and scripts; what they type, what they read, and the exit code. Not for: doing the
-//! work; `run` and `demo` hand over to `app`, the other verbs ask the daemon over its socket.
+//! work; `run` and `demo` hand over to `app`, the other verbs ask the daemon over its socket, or from
+//! another host over TLS.
 //!
 //! ```text
 //! arguments ─> verb ─┬─ run, demo ──> app
 //!                    ├─ check, schema > table, zone
 //!                    ├─ recover ────> journal
-//!                    └─ the others ─> client ──admin.sock──> the daemon
+//!                    ├─ token ──────> a secret and its digest
+//!                    └─ the others ─> client ──admin.sock, or TLS──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
 //!
@@ -32,18 +34,19 @@ mod history;
 mod invite;
 mod out;
 mod plan;
+mod reach;
 mod recover;
 mod run;
 mod schema;
 mod socket;
 mod status;
+mod token;
 mod told;
 mod undo;
 mod verify;
 mod watch;
 mod words;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -54,10 +57,8 @@ pub use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, arg_required_else_help = true)]
 struct Cli {
-    /// The daemon's socket [default: $POINTSMAN_SOCKET, else admin.sock in the state directory of
-    /// ./routes.yaml or /etc/pointsman/routes.yaml]
-    #[arg(long, global = true, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    reach: reach::Args,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -74,6 +75,7 @@ enum Verb {
     Watch(watch::Args),
     History(history::Args),
     Verify(verify::Args),
+    Token(token::Args),
     Recover(recover::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -93,19 +95,21 @@ enum Output {
 pub fn main() -> ExitCode {
     // A mistake in the arguments ends the process here, with exit code 2, which is `Exit::Usage`.
     let cli = Cli::parse();
+    let client = || cli.reach.reached().map(client::Client::new);
     let done = runtime().and_then(|runtime| {
         runtime.block_on(async {
             match cli.verb {
                 Verb::Run(args) => run::run(args).await,
                 Verb::Check(args) => Ok(check::check(&args)),
-                Verb::Status(args) => status::status(&args, cli.socket.as_deref()).await,
-                Verb::Flip(args) => flip::flip(&args, cli.socket.as_deref()).await,
-                Verb::Plan(args) => Ok(plan::plan(args, cli.socket.as_deref()).await),
-                Verb::Undo(args) => undo::undo(&args, cli.socket.as_deref()).await,
-                Verb::History(args) => Ok(history::history(&args, cli.socket.as_deref()).await),
-                Verb::Verify(args) => Ok(verify::verify(&args, cli.socket.as_deref()).await),
-                Verb::Access(args) => access::access(&args, cli.socket.as_deref()).await,
-                Verb::Watch(args) => watch::watch(&args, cli.socket.as_deref()).await,
+                Verb::Status(args) => status::status(&args, &client()?).await,
+                Verb::Flip(args) => flip::flip(&args, &client()?).await,
+                Verb::Plan(args) => Ok(plan::plan(args, &client()?).await),
+                Verb::Undo(args) => undo::undo(&args, &client()?).await,
+                Verb::History(args) => Ok(history::history(&args, &client()?).await),
+                Verb::Verify(args) => Ok(verify::verify(&args, &client()?).await),
+                Verb::Access(args) => access::access(&args, &client()?).await,
+                Verb::Watch(args) => watch::watch(&args, &client()?).await,
+                Verb::Token(args) => Ok(token::token(&args)),
                 Verb::Recover(args) => recover::recover(&args),
                 Verb::Demo(args) => demo::demo(args).await,
                 Verb::Schema(args) => Ok(schema::schema(&args)),
@@ -117,7 +121,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             out::complain(&format!("pointsman: {error:#}"));
-            Exit::Failed.into()
+            let is_usage = error.is::<reach::Wrong>();
+            if is_usage { Exit::Usage } else { Exit::Failed }.into()
         }
     }
 }

@@ -1,14 +1,12 @@
 //! `pointsman plan`: what a flip would do, phase by phase, and whether it would go.
 
-use std::path::Path;
-
 use crate::admin::FlipBody;
 use crate::control::PlannedFlip;
 use crate::site::During;
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
-use super::{Output, clock, flip, out, socket, words};
+use super::{Output, clock, flip, out, words};
 
 /// Tell what a flip would do and whether it would go: all that its rehearsal does, with nobody held.
 ///
@@ -51,8 +49,7 @@ pub(super) struct Args {
 }
 
 /// Asks the daemon for the plan and shows it.
-pub(super) async fn plan(args: Args, named_socket: Option<&Path>) -> Exit {
-    let client = Client::new(&socket::find(named_socket));
+pub(super) async fn plan(args: Args, client: &Client) -> Exit {
     let flip = flip::Args {
         sites: args.sites,
         group: args.group,
@@ -68,7 +65,7 @@ pub(super) async fn plan(args: Args, named_socket: Option<&Path>) -> Exit {
         cancel: None,
         output: args.output,
     };
-    show(&client, &flip).await
+    show(client, &flip).await
 }
 
 /// Shows what a flip with these arguments would do.

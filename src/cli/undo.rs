@@ -1,7 +1,5 @@
 //! `pointsman undo`: take the last flip back by the same road.
 
-use std::path::Path;
-
 use crate::admin::{FlipBody, StatusView};
 use crate::control::PastFlip;
 use crate::site::{During, FlipId};
@@ -9,7 +7,7 @@ use crate::site::{During, FlipId};
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{Output, flip, history, out, socket};
+use super::{Output, flip, history, out};
 
 /// Flip back what the last flip moved, in one swap and with the same care.
 ///
@@ -46,18 +44,17 @@ pub(super) struct Args {
 }
 
 /// Finds the flip, asks, and flips back.
-pub(super) async fn undo(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+pub(super) async fn undo(args: &Args, client: &Client) -> anyhow::Result<Exit> {
     if !args.yes && !confirm::can_ask() {
         out::complain(
             "pointsman: undo asks for confirmation, and there is no terminal to ask on: add --yes",
         );
         return Ok(Exit::Usage);
     }
-    let client = Client::new(&socket::find(named_socket));
     // Looked at first: what has moved between this look and the flip is noticed by its tag.
     let looked = client.get_with_tag::<StatusView>("/api/v1/status").await;
     let (found, seen) = match looked {
-        Ok((_, seen)) => (find(args, &client).await, seen),
+        Ok((_, seen)) => (find(args, client).await, seen),
         Err(error) => (Err(error), None),
     };
     let found = match found {
@@ -87,7 +84,7 @@ pub(super) async fn undo(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
             .or_else(|| Some(format!("undo of flip {}", found.id))),
         ..FlipBody::default()
     };
-    let asked = flip::ask(&client, &body, seen.as_ref(), args.output).await;
+    let asked = flip::ask(client, &body, seen.as_ref(), args.output).await;
     Ok(asked.unwrap_or_else(|error| flip::refused(&error)))
 }
 

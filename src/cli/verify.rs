@@ -1,13 +1,11 @@
 //! `pointsman verify`: the evidence that nothing reached a side after a flip had left it.
 
-use std::path::Path;
-
 use crate::control::{PastFlip, PastMove};
 use crate::site::FlipId;
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
-use super::{Output, clock, history, out, socket};
+use super::{Output, clock, history, out};
 
 /// Show the evidence that nothing reached the old side after a flip.
 ///
@@ -28,9 +26,8 @@ pub(super) struct Args {
 }
 
 /// Asks the daemon and judges what it says.
-pub(super) async fn verify(args: &Args, named_socket: Option<&Path>) -> Exit {
-    let client = Client::new(&socket::find(named_socket));
-    let flip = match find(args, &client).await {
+pub(super) async fn verify(args: &Args, client: &Client) -> Exit {
+    let flip = match find(args, client).await {
         Ok(Some(flip)) => flip,
         Ok(None) => {
             out::complain("pointsman: no flip has moved anything yet");

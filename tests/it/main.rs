@@ -48,6 +48,7 @@ mod quiet;
 mod read_only;
 mod recovery;
 mod reload;
+mod remote;
 mod repair;
 mod requests;
 mod resumption;

@@ -14,8 +14,6 @@
 mod about;
 mod follow;
 
-use std::path::Path;
-
 use http::HeaderValue;
 
 use crate::admin::{FlipAsked, FlipBody, ForceBody, MoveBody, Problem, StatusView};
@@ -25,7 +23,7 @@ use crate::site::{During, FlipId, GroupName, SideName, SiteName};
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
 use super::exit::Exit;
-use super::{Output, out, plan, socket};
+use super::{Output, out, plan};
 
 /// Move sites to another side, and follow the move to its end.
 ///
@@ -86,9 +84,9 @@ pub(super) struct Args {
 }
 
 /// Flips, or cancels a flip.
-pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
+pub(super) async fn flip(args: &Args, client: &Client) -> anyhow::Result<Exit> {
     if args.dry_run {
-        return Ok(plan::show(&Client::new(&socket::find(named_socket)), args).await);
+        return Ok(plan::show(client, args).await);
     }
     if args.cancel.is_none() && !args.yes && !confirm::can_ask() {
         out::complain(
@@ -100,10 +98,9 @@ pub(super) async fn flip(args: &Args, named_socket: Option<&Path>) -> anyhow::Re
         out::complain(&format!("pointsman: {wrong}"));
         return Ok(Exit::Usage);
     }
-    let client = Client::new(&socket::find(named_socket));
     let done = match args.cancel {
-        Some(id) => cancel(&client, FlipId(id)).await,
-        None => begin(&client, args).await?,
+        Some(id) => cancel(client, FlipId(id)).await,
+        None => begin(client, args).await?,
     };
     Ok(done.unwrap_or_else(|error| refused(&error)))
 }
@@ -204,6 +201,7 @@ pub(super) fn refused(error: &AskError) -> Exit {
     match error {
         AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
         AskError::Refused(problem) => exit_of(problem),
+        AskError::TurnedAway(_) => Exit::Refused,
         AskError::Foreign(_) => Exit::Failed,
     }
 }

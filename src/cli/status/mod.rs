@@ -8,15 +8,13 @@ mod access;
 mod checks;
 mod render;
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::admin::{SiteView, StatusView};
 
 use super::client::{AskError, Client};
 use super::exit::Exit;
-use super::{Output, out, socket};
+use super::{Output, out};
 
 /// How many sites are named to somebody who named one that there is not.
 const SITES_NAMED: usize = 100;
@@ -36,9 +34,8 @@ pub(super) struct Args {
 }
 
 /// Asks the daemon and shows its answer.
-pub(super) async fn status(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
-    let client = Client::new(&socket::find(named_socket));
-    match ask(&client, args).await {
+pub(super) async fn status(args: &Args, client: &Client) -> anyhow::Result<Exit> {
+    match ask(client, args).await {
         Ok(Ok(text)) => {
             out::say(text.trim_end());
             Ok(Exit::Settled)
@@ -51,6 +48,7 @@ pub(super) async fn status(args: &Args, named_socket: Option<&Path>) -> anyhow::
             out::complain(&format!("pointsman: {error}"));
             match error {
                 AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Ok(Exit::Unreachable),
+                AskError::TurnedAway(_) => Ok(Exit::Refused),
                 AskError::Refused(_) | AskError::Foreign(_) => Ok(Exit::Failed),
             }
         }

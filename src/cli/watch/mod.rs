@@ -18,14 +18,13 @@ mod plain;
 mod screen;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::admin::WatchView;
 
 use super::client::{AskError, Client, Events, in_query};
 use super::exit::Exit;
-use super::{Output, history, out, socket};
+use super::{Output, history, out};
 use screen::Screen;
 
 /// How often the picture is painted anew, for what counts down.
@@ -56,17 +55,16 @@ pub(super) struct Args {
 }
 
 /// Watches until it is stopped, or the daemon is gone.
-pub(super) async fn watch(args: &Args, named_socket: Option<&Path>) -> anyhow::Result<Exit> {
-    let client = Client::new(&socket::find(named_socket));
+pub(super) async fn watch(args: &Args, client: &Client) -> anyhow::Result<Exit> {
     let path = events_path(args.site.as_deref());
     let is_painted = !args.plain && args.output == Output::Table && io::stdout().is_terminal();
     let watched = async {
         match args.output {
-            Output::Json => each(&client, &path, print_json).await,
-            Output::Table if is_painted => paint(&client, &path).await,
+            Output::Json => each(client, &path, print_json).await,
+            Output::Table if is_painted => paint(client, &path).await,
             Output::Table => {
                 let mut plain = plain::Plain::default();
-                each(&client, &path, |view| plain.tell(view)).await
+                each(client, &path, |view| plain.tell(view)).await
             }
         }
     };
