@@ -9,6 +9,7 @@ pub mod dns;
 pub mod flip;
 pub mod journal;
 pub mod probe;
+pub mod processes;
 pub mod proxy;
 pub mod site;
 pub mod switchboard;

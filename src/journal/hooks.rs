@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
+use crate::processes::Leader;
 use crate::site::{Epoch, FlipId, HookPhase, HookResult, Move, SiteName, Skipped};
 
 use super::Journal;
@@ -26,18 +27,6 @@ pub struct HookStart {
     pub mark: String,
     /// When.
     pub began: Timestamp,
-}
-
-/// The first process of a hook, whose number is that of its group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leader {
-    /// Its number.
-    pub process: i32,
-    /// When it was started, in clock ticks since the boot: a number is used again, with another
-    /// time.
-    pub started: u64,
-    /// Which boot that was; empty when the system does not tell.
-    pub boot: String,
 }
 
 /// How a hook ended.

@@ -41,7 +41,7 @@ use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
 pub use books::BookEvent;
-pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, Leader, UnfinishedHook};
+pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, UnfinishedHook};
 pub use lock::{Left, LockError, StateLock};
 pub use past::{FlipRecord, MoveRecord, Page};
 pub use read::{EmergencyRecord, SiteRecord, UnfinishedFlip, ZoneRecord};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::processes::Leader;
 use crate::site::{
     Access, During, Epoch, FlipId, HookPhase, HookResult, Move, Outcome, SideName, SiteName,
     Skipped, Via, Who,
@@ -9,7 +10,7 @@ use crate::site::{
 
 use super::{
     AnswersRecord, CutRecord, EmergencyRecord, FlipEnd, HookEnd, HookStart, Journal, LaneRecord,
-    Leader, NewFlip, OpenError, SiteAdoption, StateLock, ZoneRecord,
+    NewFlip, OpenError, SiteAdoption, StateLock, ZoneRecord,
 };
 
 fn ispot() -> SiteName {

@@ -5,7 +5,7 @@
 //! for: what follows from their results, which `flip` decides, nor for when they run.
 //!
 //! ```text
-//! drive ─ RunHooks ─> owner ── Work ──> runner (a thread) ──> process ──> group, output
+//! drive ─ RunHooks ─> owner ── Work ──> runner (a thread) ──> process ──> output
 //!       <─ HooksDone ─┘  ^ └─> journal     │ begins, runs, prints, ended, over
 //!                        └──── Event ──────┘
 //! start ─> survivors (what a killed daemon left) ─> owner (hooks that are due)
@@ -21,7 +21,6 @@
 //! `hooks` in `tests/it`, and beside the code.
 
 mod environment;
-mod group;
 mod heard;
 mod output;
 mod owner;

@@ -4,33 +4,26 @@
 //! group too, belongs to nobody else until the group is empty.
 
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::environment::MARK;
-use super::group::{self, Family, Found};
+use crate::processes::{Family, Found, await_exit, can_look};
+
 use super::output::Output;
 use super::programs;
 use super::work::Job;
 
 /// How long what is asked to end may take over it, before it is ended.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// How long what was killed may take to be gone, before it is said that it stays.
-const KILL_GRACE: Duration = Duration::from_secs(2);
 
 /// How long processes may outlive the first one: those of a pipeline end in any order.
 const STRAGGLE: Duration = Duration::from_millis(500);
@@ -65,7 +58,7 @@ impl Process {
     pub(super) fn start(job: &Job, folder: &Path, mut family: Family) -> Result<Self, String> {
         let command = &job.hook.command;
         let program = programs::find(command.program(), folder)?;
-        if !group::can_look() {
+        if !can_look() {
             return Err("/proc is not there, so what it leaves behind could not be seen".into());
         }
         let failed = |error: io::Error| format!("{}: {error}", program.display());
@@ -77,7 +70,7 @@ impl Process {
             .current_dir(folder)
             .env_clear()
             .envs(job.environment.iter().map(|(name, value)| (name, value)))
-            .env(MARK, &family.mark)
+            .env(family.mark.0, &family.mark.1)
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(failed)?)
             .stderr(writer)
@@ -131,60 +124,6 @@ impl Process {
         let output = std::mem::take(&mut *lock(&self.output));
         (status, output)
     }
-}
-
-/// Ends every process of a hook: asks, and after [`GRACE`] does not ask; tells of what is left when
-/// that did not help, and goes on until none is.
-pub(super) async fn end(family: &Family, mut tell: impl AsyncFnMut(&[Found])) {
-    let asked_until = Instant::now() + GRACE;
-    let mut look = LOOK_FIRST;
-    let mut is_asked = false;
-    let mut told = Vec::new();
-    loop {
-        let members = family.members();
-        if members.is_empty() {
-            return;
-        }
-        if Instant::now() >= asked_until {
-            family.signal(&members, Signal::SIGKILL);
-        } else if !is_asked {
-            family.signal(&members, Signal::SIGTERM);
-            is_asked = true;
-        }
-        if Instant::now() >= asked_until + KILL_GRACE && members != told {
-            tell(&members).await;
-            told = members;
-        }
-        sleep(look).await;
-        look = LOOK_LATER.min(look * 2);
-    }
-}
-
-/// Says how a process ended: `exit status 3`.
-pub(super) fn in_words(status: &ExitStatus) -> String {
-    if let Some(code) = status.code() {
-        return format!("exit status {code}");
-    }
-    let number = status.signal().unwrap_or(0);
-    let name = Signal::try_from(number).map_or("", Signal::as_str);
-    format!("ended by signal {number} {name}").trim_end().into()
-}
-
-/// Waits on a thread of its own until a process has ended, and leaves it to be reaped.
-///
-/// Where there can be no thread, it is as if the process had ended at once: it is then looked at,
-/// and ended as one that was left behind.
-fn await_exit(process: u32) -> oneshot::Receiver<()> {
-    let (tell, told) = oneshot::channel();
-    let process = Pid::from_raw(i32::try_from(process).unwrap_or(0));
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    let waiter = std::thread::Builder::new().name("hook-wait".into());
-    // The thread ends with the process, which is always seen to its end.
-    let _ = waiter.spawn(move || {
-        while waitid(Id::Pid(process), flags) == Err(Errno::EINTR) {}
-        let _ = tell.send(());
-    });
-    told
 }
 
 async fn read(mut pipe: pipe::Receiver, output: Arc<Mutex<Output>>) {

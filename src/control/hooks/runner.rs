@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::journal::{HookEnd, HookStart, Leader};
+use crate::journal::{HookEnd, HookStart};
+use crate::processes::{self, Family, Found, Leader};
 use crate::site::{FlipId, HookPhase, HookResult};
 
 use super::super::actor::Event;
-use super::group::{self, Family, Found};
-use super::process::{self, Process};
+use super::environment::MARK;
+use super::process::{GRACE, Process};
 use super::survivors;
 use super::work::{Job, OnFailure, Work};
 
@@ -79,7 +80,7 @@ impl Runner {
     async fn run(self, work: Work) {
         for survivor in &work.survivors {
             let family = survivors::family(survivor);
-            process::end(&family, async |left| self.stays(left).await).await;
+            processes::end(&family, GRACE, async |left| self.stays(left).await).await;
         }
         let until = work.within.map(|within| Instant::now() + within);
         let mut over = Ok(());
@@ -136,9 +137,9 @@ impl Runner {
         limit: Duration,
     ) -> (HookEnd, Vec<String>) {
         let family = Family {
-            mark: begins.mark.clone(),
+            mark: (MARK, begins.mark.clone()),
             group: None,
-            phase: begins.phase,
+            with_strays: begins.phase == HookPhase::Sync,
         };
         let end = |result, detail: String, output| HookEnd {
             result,
@@ -157,7 +158,7 @@ impl Runner {
                 return (end(HookResult::Failed, detail, String::new()), Vec::new());
             }
         };
-        if let Some(leader) = group::leader(process.number()) {
+        if let Some(leader) = processes::leader(process.number()) {
             self.say(Said::Runs(number, leader)).await;
         }
         let waited = self.wait(&mut process, limit).await;
@@ -165,11 +166,11 @@ impl Runner {
             Waited::Exited => process.stragglers().await,
             Waited::TooLong | Waited::ToStop => Vec::new(),
         };
-        process::end(&process.family, async |left| self.stays(left).await).await;
+        processes::end(&process.family, GRACE, async |left| self.stays(left).await).await;
         let (status, output) = process.finish().await;
         let said = status.map_or_else(
             |error| error.to_string(),
-            |status| process::in_words(&status),
+            |status| processes::in_words(&status),
         );
         let (result, detail) = judge(waited, &said, &left, begins.phase, limit);
         (
@@ -215,7 +216,7 @@ impl Runner {
     }
 
     async fn stays(&self, left: &[Found]) {
-        let named = group::named(left);
+        let named = processes::named(left);
         self.say(Said::Stays(format!(
             "{named} cannot be ended: end it by hand; until then nothing goes on"
         )))
@@ -240,7 +241,7 @@ fn judge(
     limit: Duration,
 ) -> (HookResult, String) {
     let behind = || {
-        let named = group::named(left);
+        let named = processes::named(left);
         format!("{said}, but it left processes behind, which were ended: {named}")
     };
     match waited {

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use crate::journal::{HookEnd, Journal, UnfinishedHook};
-use crate::site::HookResult;
+use crate::processes::{self, Family};
+use crate::site::{HookPhase, HookResult};
 
 use super::super::ledger::Ledger;
-use super::group::{self, Family};
+use super::environment::MARK;
 
 /// How long survivors may take to end before somebody is served: the first half when asked, the
 /// second when not. What is left then is seen to while users are served.
@@ -52,7 +53,7 @@ fn end(hooks: &[UnfinishedHook]) -> Vec<UnfinishedHook> {
                 return false;
             }
             if !asked {
-                let (flip, name, processes) = (hook.flip, &hook.name, group::named(&members));
+                let (flip, name, processes) = (hook.flip, &hook.name, processes::named(&members));
                 tracing::warn!(%flip, name, processes, "a hook outlived the daemon: it is ended");
                 family.signal(&members, Signal::SIGTERM);
             } else if began.elapsed() >= WITHIN / 2 {
@@ -72,11 +73,11 @@ fn end(hooks: &[UnfinishedHook]) -> Vec<UnfinishedHook> {
 pub(super) fn family(hook: &UnfinishedHook) -> Family {
     let leader = hook.leader.as_ref();
     Family {
-        mark: hook.mark.clone(),
+        mark: (MARK, hook.mark.clone()),
         group: leader
-            .filter(|leader| group::still_leads(leader))
+            .filter(|leader| processes::still_leads(leader))
             .map(|leader| leader.process),
-        phase: hook.phase,
+        with_strays: hook.phase == HookPhase::Sync,
     }
 }
 

@@ -1,6 +1,12 @@
 //! The shared nouns: what a site, a side, an epoch and a flip are called.
 //!
-//! Every layer may use these, so they know nothing of files, sockets or time.
+//! For: words that every layer uses, as types. Not for: doing anything; they know nothing of files,
+//! sockets or time.
+//!
+//! Invariant: a word enum is written, read and listed from one place ([`words!`]), so that what a
+//! message offers is what a file may say. A crash leaves nothing. Tests: wherever the words are used.
+
+mod skipped;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +14,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use skipped::{Skipped, is_emergency};
 
 /// Declares a newtype over `Arc<str>`: cheap to clone, printed as its text.
 macro_rules! name_type {
@@ -186,106 +194,6 @@ pub enum Outcome {
     RestoredUnheld,
     /// Back at the old side after users were held.
     Restored,
-}
-
-/// What a flip leaves out, because it is an emergency or somebody goes over a check.
-///
-/// As text it is its word; a check that is gone over is `check:` and its name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Skipped {
-    /// The wait for what is in flight: it is cut.
-    Drain,
-    /// The last copy of the data, and the checks after it.
-    Sync,
-    /// The checks of the target, all of them.
-    Checks,
-    /// One check of the target, by its name.
-    Check(Arc<str>),
-    /// The wait for DNS answers that clients may still use.
-    Lease,
-    /// The time that a site stays after a flip.
-    Interval,
-    /// What keeps writes from being left behind or overwritten, and a torn side from being used.
-    Loss,
-}
-
-impl Skipped {
-    /// What comes before the name of a check.
-    const CHECK: &'static str = "check:";
-
-    /// Names the check that is gone over, if it is one.
-    pub fn check(&self) -> Option<&str> {
-        match self {
-            Self::Check(name) => Some(name),
-            Self::Drain | Self::Sync | Self::Checks | Self::Lease | Self::Interval | Self::Loss => {
-                None
-            }
-        }
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Drain => f.write_str("drain"),
-            Self::Sync => f.write_str("sync"),
-            Self::Checks => f.write_str("checks"),
-            Self::Lease => f.write_str("lease"),
-            Self::Interval => f.write_str("interval"),
-            Self::Loss => f.write_str("loss"),
-            Self::Check(name) => write!(f, "{}{name}", Self::CHECK),
-        }
-    }
-}
-
-impl FromStr for Skipped {
-    type Err = UnknownWord;
-
-    fn from_str(given: &str) -> Result<Self, UnknownWord> {
-        match given {
-            "drain" => Ok(Self::Drain),
-            "sync" => Ok(Self::Sync),
-            "checks" => Ok(Self::Checks),
-            "lease" => Ok(Self::Lease),
-            "interval" => Ok(Self::Interval),
-            "loss" => Ok(Self::Loss),
-            _ => match given.strip_prefix(Self::CHECK) {
-                Some(name) => Ok(Self::Check(name.into())),
-                None => Err(UnknownWord {
-                    given: given.into(),
-                    allowed: &[
-                        "drain",
-                        "sync",
-                        "checks",
-                        "lease",
-                        "interval",
-                        "loss",
-                        "check:NAME",
-                    ],
-                }),
-            },
-        }
-    }
-}
-
-impl From<Skipped> for String {
-    fn from(skipped: Skipped) -> Self {
-        skipped.to_string()
-    }
-}
-
-impl TryFrom<String> for Skipped {
-    type Error = UnknownWord;
-
-    fn try_from(given: String) -> Result<Self, UnknownWord> {
-        given.parse()
-    }
-}
-
-/// Tells whether a flip that leaves this out takes the side that it leaves as dead.
-pub fn is_emergency(skipped: &[Skipped]) -> bool {
-    skipped.contains(&Skipped::Drain)
 }
 
 /// When the hooks of a site run.
