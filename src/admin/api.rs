@@ -15,7 +15,9 @@ use super::conditional::document;
 use super::flips::flip_id;
 use super::problem::Problem;
 use super::view::{FlipView, StatusView};
-use super::{Parts, access, events, flips as changing, health, invite, page, past, role, scrape};
+use super::{
+    Parts, access, events, flips as changing, guards, health, invite, page, past, role, scrape,
+};
 
 /// The largest request body: a flip of every site of a big table is far below.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -32,6 +34,11 @@ pub(super) fn router(parts: Parts, stopping: watch::Receiver<bool>) -> Router {
         .route("/api/v1/sites/{site}/role", get(role::role))
         .route("/api/v1/sites/{site}/invites", post(invite::invite))
         .route("/api/v1/events", get(all_events))
+        .route("/api/v1/guards", get(guards::list).post(guards::grant))
+        .route("/api/v1/guards/{id}/begin", post(guards::begin))
+        .route("/api/v1/guards/{id}/renew", post(guards::renew))
+        .route("/api/v1/guards/{id}/end", post(guards::end))
+        .route("/api/v1/guards/{id}/release", post(guards::release))
         .route("/api/v1/flips", get(flips).post(changing::begin))
         .route("/api/v1/flips/{id}", get(one_flip).delete(changing::cancel))
         .route("/api/v1/history", get(past::history))

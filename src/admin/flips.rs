@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{FlipRequest, Forced, What};
-use crate::site::{During, FlipId, GroupName, SideName, SiteName};
+use crate::site::{During, FlipId, GroupName, GuardId, SideName, SiteName};
 
 use super::Parts;
 use super::conditional;
@@ -48,6 +48,9 @@ pub struct FlipBody {
     /// Leaves writes behind, overwrites some, or goes to a torn side; needs a reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accept_loss: bool,
+    /// The numbers of guarded jobs that an emergency goes over, though they are not proved gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_guards: Vec<GuardId>,
     /// Takes the moves of this flip back, in the place of `moves` and `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<FlipId>,
@@ -152,6 +155,7 @@ pub(super) async fn begin(
         forced: body.force_check.forced(),
         force_interval: body.force_interval,
         accept_loss: body.accept_loss,
+        over_guards: body.over_guards,
         expected: conditional::expected(&headers)?,
         key: conditional::request_key(&headers)?,
         who: who(writer).await,

@@ -31,6 +31,7 @@ mod conditional;
 mod events;
 mod failures;
 mod flips;
+mod guards;
 mod health;
 mod invite;
 mod listeners;
@@ -47,6 +48,9 @@ mod view;
 
 pub use access::{AccessBody, AccessChanged};
 pub use flips::{FlipAsked, FlipBody, ForceBody, MoveBody};
+pub use guards::{
+    BeginBody, Done, EndBody, GuardBody, NO_LEASE, NOT_ITS_TURN, ReleaseBody, RenewBody,
+};
 pub use invite::{InviteBody, Invited};
 pub use listeners::{Error, Listeners, Tls};
 pub use problem::Problem;

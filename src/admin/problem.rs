@@ -80,6 +80,8 @@ impl From<&FlipError> for Problem {
             FlipError::ForceWithoutNow => (StatusCode::UNPROCESSABLE_ENTITY, "force-without-now"),
             FlipError::ForceWithoutReason => (StatusCode::UNPROCESSABLE_ENTITY, "reason-needed"),
             FlipError::UnknownCheck { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-check"),
+            FlipError::UnknownGuard { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-guard"),
+            FlipError::OverWithoutNow => (StatusCode::UNPROCESSABLE_ENTITY, "over-without-now"),
             FlipError::Twice { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "site-named-twice"),
             FlipError::UnknownSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-side"),
             FlipError::SideNeeded { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "side-needed"),

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::control::{
-    AccessSaid, CheckStatus, Emergency, SideChecks, SideFreshness, SiteCopies, SiteStatus,
+    AccessSaid, CheckStatus, Emergency, GuardState, GuardStatus, SideChecks, SideFreshness,
+    SiteCopies, SiteStatus,
 };
 use crate::site::{self, Access, Skipped};
 
@@ -146,6 +147,32 @@ pub fn copies(site: &SiteView) -> Vec<String> {
     torn.chain(uncopied).collect()
 }
 
+/// Says which guarded jobs of a site run, and which may; a line for each.
+#[must_use]
+pub fn guards(site: &SiteView, now: Timestamp) -> Vec<String> {
+    let line = |guard: &GuardStatus| {
+        let GuardStatus {
+            id,
+            command,
+            host,
+            who,
+            since,
+            ..
+        } = guard;
+        let since = roughly(now.duration_since(*since));
+        let state = match guard.state {
+            GuardState::Held => "",
+            GuardState::Ending => "; it was told to end",
+            GuardState::Orphaned => {
+                "; it is ORPHANED: nobody renews its lease, so flips are refused"
+            }
+        };
+        let name = &who.name;
+        format!("guard {id}: {command}, for {since}, by {name} on {host}{state}.")
+    };
+    site.guards.iter().map(line).collect()
+}
+
 /// Says that the data of the active side went backwards, and what to do; `None` when they did not.
 #[must_use]
 pub fn backwards(site: &SiteView) -> Option<String> {
@@ -194,6 +221,7 @@ pub fn skipped(skipped: &Skipped) -> String {
         Skipped::Check(name) => format!("the check {name:?} of the target"),
         Skipped::Loss => "what keeps writes from being lost".into(),
         Skipped::Interval => "the time that it stays after a flip".into(),
+        Skipped::Guard(id) => format!("guarded job {id}"),
         Skipped::Lease => "the wait for DNS answers that clients may still use".into(),
     }
 }

@@ -40,6 +40,7 @@ const ROUTES: &[(Method, &str, Open)] = &[
     (Method::GET, "/api/v1/history/{id}", READERS),
     (Method::GET, "/api/v1/guards", READERS_AND_JOBS),
     (Method::POST, "/api/v1/guards", JOBS),
+    (Method::POST, "/api/v1/guards/{id}/begin", JOBS),
     (Method::POST, "/api/v1/guards/{id}/renew", JOBS),
     (Method::POST, "/api/v1/guards/{id}/end", JOBS),
     (Method::POST, "/api/v1/guards/{id}/release", OPERATORS),

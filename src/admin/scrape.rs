@@ -11,7 +11,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
-use crate::control::{Findings, Handle, Lag, SideChecks, SideFreshness, SiteCopies, Status};
+use crate::control::{
+    Findings, GuardStatus, Handle, Lag, SideChecks, SideFreshness, SiteCopies, Status,
+};
 use crate::site::SiteName;
 use crate::switchboard::{Snapshot, Switchboard, now_ms};
 use crate::telemetry::names;
@@ -78,6 +80,7 @@ impl Collector for Published {
         gauges.read_findings(self.handle.findings());
         gauges.copies.read(&self.handle.copies().all());
         gauges.freshness.read(&self.handle.freshness().all());
+        gauges.read_guards(&self.handle.guards().all());
         gauges
             .all()
             .into_iter()
@@ -185,6 +188,7 @@ struct Gauges {
     check: IntGaugeVec,
     copies: CopyGauges,
     freshness: FreshnessGauges,
+    guards: IntGaugeVec,
     checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
@@ -226,6 +230,11 @@ impl Gauges {
             )?,
             copies: CopyGauges::new()?,
             freshness: FreshnessGauges::new()?,
+            guards: labelled(
+                names::GUARD_LEASES,
+                "Leases of guarded jobs that are out, by whether their jobs show themselves.",
+                &["site", "state"],
+            )?,
             check: labelled(
                 names::CHECK_OK,
                 "1 when a check of a side passed the last time.",
@@ -265,7 +274,7 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 20] {
+    fn all(&self) -> [&dyn Collector; 21] {
         [
             &self.epoch,
             &self.active,
@@ -277,6 +286,7 @@ impl Gauges {
             &self.freshness.lag,
             &self.freshness.lag_seconds,
             &self.freshness.went_backwards,
+            &self.guards,
             &self.checks_in_flight,
             &self.in_flight,
             &self.hold,
@@ -325,6 +335,15 @@ impl Gauges {
             .set(1);
         self.reload.set(status.file_problem.is_none().into());
         self.generation.set(whole(status.generation.0));
+    }
+
+    fn read_guards(&self, guards: &[GuardStatus]) {
+        for guard in guards {
+            for bound in &guard.sites {
+                let labels = &[bound.site.as_str(), guard.state.word()];
+                self.guards.with_label_values(labels).inc();
+            }
+        }
     }
 
     fn read_leases(&self, snapshot: &Snapshot) {

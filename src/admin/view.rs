@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    CertStatus, FlipStatus, SideChecks, SideFreshness, SiteCopies, SiteStatus, Status, ZoneStatus,
+    CertStatus, FlipStatus, GuardStatus, SideChecks, SideFreshness, SiteCopies, SiteStatus, Status,
+    ZoneStatus,
 };
 use crate::site::{Generation, GroupName, SiteName};
 use crate::switchboard::{Snapshot, Switchboard};
@@ -62,6 +63,9 @@ pub struct SiteView {
     /// How new the data of each side are; empty without a marker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freshness: Vec<SideFreshness>,
+    /// Guarded jobs of the site that run, or may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardStatus>,
 }
 
 /// One flip, with what its sites have in flight.
@@ -159,6 +163,7 @@ struct Found {
     checks: BTreeMap<SiteName, Vec<SideChecks>>,
     copies: BTreeMap<SiteName, SiteCopies>,
     freshness: BTreeMap<SiteName, Vec<SideFreshness>>,
+    guards: Vec<GuardStatus>,
 }
 
 /// What was found of one site.
@@ -167,6 +172,7 @@ struct FoundOfSite {
     checks: Vec<SideChecks>,
     copies: SiteCopies,
     freshness: Vec<SideFreshness>,
+    guards: Vec<GuardStatus>,
 }
 
 impl Found {
@@ -175,6 +181,12 @@ impl Found {
             checks: self.checks.remove(site).unwrap_or_default(),
             copies: self.copies.remove(site).unwrap_or_default(),
             freshness: self.freshness.remove(site).unwrap_or_default(),
+            guards: self
+                .guards
+                .iter()
+                .filter(|guard| guard.is_for(site))
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -186,6 +198,7 @@ impl StatusView {
             checks: parts.handle.findings().all(),
             copies: parts.handle.copies().all(),
             freshness: parts.handle.freshness().all(),
+            guards: parts.handle.guards().all(),
         };
         Self::join(status, &parts.switchboard.current(), found)
     }
@@ -226,6 +239,7 @@ impl SiteView {
             checks: found.checks,
             copies: found.copies,
             freshness: found.freshness,
+            guards: found.guards,
         }
     }
 }

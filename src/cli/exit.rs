@@ -23,6 +23,10 @@ pub enum Exit {
     Unreachable,
     /// Moved, but a listener did not show the new side.
     Moved,
+    /// A guarded job was not started, as it was not its turn (`EX_TEMPFAIL` of sysexits.h).
+    NotItsTurn,
+    /// A guarded job ended so.
+    Job(u8),
 }
 
 impl Exit {
@@ -47,6 +51,8 @@ impl Exit {
             Self::Conflict => 5,
             Self::Unreachable => 7,
             Self::Moved => 8,
+            Self::NotItsTurn => 75,
+            Self::Job(code) => code,
         }
     }
 }

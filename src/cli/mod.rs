@@ -9,6 +9,7 @@
 //!                    ├─ check, schema > table, zone
 //!                    ├─ recover ────> journal
 //!                    ├─ token ──────> a secret and its digest
+//!                    ├─ guard ──────> client, and a job
 //!                    └─ the others ─> client ──admin.sock, or TLS──> the daemon
 //!                  stdout: what was asked for · stderr: what went wrong · Exit: the code
 //! ```
@@ -30,6 +31,7 @@ mod demo;
 mod exit;
 mod files;
 mod flip;
+mod guard;
 mod history;
 mod invite;
 mod out;
@@ -75,6 +77,9 @@ enum Verb {
     Watch(watch::Args),
     History(history::Args),
     Verify(verify::Args),
+    Guard(guard::Args),
+    #[command(name = "guard-stand-in")]
+    GuardStandIn(guard::StandInArgs),
     Token(token::Args),
     Recover(recover::Args),
     Demo(demo::Args),
@@ -109,6 +114,8 @@ pub fn main() -> ExitCode {
                 Verb::Verify(args) => Ok(verify::verify(&args, &client()?).await),
                 Verb::Access(args) => access::access(&args, &client()?).await,
                 Verb::Watch(args) => watch::watch(&args, &client()?).await,
+                Verb::Guard(args) => guard::guard(&args, &client()?).await,
+                Verb::GuardStandIn(args) => guard::stand_in(&args),
                 Verb::Token(args) => Ok(token::token(&args)),
                 Verb::Recover(args) => recover::recover(&args),
                 Verb::Demo(args) => demo::demo(args).await,

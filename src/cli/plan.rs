@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// As if nothing could be lost
     #[arg(long, requires = "reason")]
     accept_loss: bool,
+    /// As if this guarded job were gone
+    #[arg(long, value_name = "ID", requires = "now")]
+    over_guard: Vec<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -60,6 +63,7 @@ pub(super) async fn plan(args: Args, client: &Client) -> Exit {
         force_check: args.force_check,
         force_interval: args.force_interval,
         accept_loss: args.accept_loss,
+        over_guard: args.over_guard,
         dry_run: true,
         yes: true,
         cancel: None,

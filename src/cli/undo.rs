@@ -77,6 +77,7 @@ pub(super) async fn undo(args: &Args, client: &Client) -> anyhow::Result<Exit> {
     let body = FlipBody {
         undo: Some(found.id),
         accept_loss: args.accept_loss,
+        over_guards: Vec::new(),
         during: args.during.or_else(|| same_as(&found)),
         reason: args
             .reason

@@ -20,6 +20,9 @@ pub(super) fn phase_means(phase: &str, flip: &FlipStatus, in_flight: u64) -> Str
     {
         return waits_for_answers(until, jiff::Timestamp::now());
     }
+    if !flip.awaited_guards.is_empty() && phase == flip.phase {
+        return format!("waits for {}", flip.awaited_guards.join(", "));
+    }
     match phase {
         "rehearsing" if flip.skipped.contains(&Skipped::Checks) => {
             format!("{to} is taken without a check")

@@ -26,6 +26,7 @@ use super::checks::Rounds;
 use super::copies::Copies;
 use super::emergency::Emergencies;
 use super::evidence::ClosedLanes;
+use super::guards::{GuardEvent, Guards};
 use super::handle::{CancelError, Command};
 use super::hooks::{HookRun, Said};
 use super::ledger::Ledger;
@@ -62,6 +63,8 @@ pub(super) enum Event {
     Lease(FlipId, &'static str, Timestamp),
     /// What became of the hooks of a flip.
     Hooks(FlipId, Said),
+    /// What was found of guarded jobs.
+    Guard(GuardEvent),
 }
 
 /// All that the control plane knows.
@@ -113,6 +116,8 @@ pub(super) struct Actor {
     pub(super) repeats: Repeats,
     /// What each side has taken, and what of it was copied.
     pub(super) copies: Copies,
+    /// The leases of guarded jobs.
+    pub(super) guards: Guards,
     pub(super) versions: Versions,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
@@ -166,6 +171,9 @@ impl Actor {
                 () = sleep_until(self.copies.due), if self.copies.has_work() => {
                     self.collect_writes();
                 }
+                () = sleep_until(self.guards.due), if self.guards.has_work() => {
+                    self.look_at_guards();
+                }
                 () = tokio::time::sleep(RETIRE), if !self.retired.is_empty() => self.bury(),
                 () = tokio::time::sleep(RETRY), if self.has_to_try_again() => self.reload(),
                 Some(()) = inbox.certs.recv() => self.reload_certificates(),
@@ -216,6 +224,7 @@ impl Actor {
                 let _ = reply.send(self.past(flip));
             }
             Command::Plan(request, reply) => self.plan_flip(&request, reply),
+            Command::Guard(ask) => self.answer_guard(ask),
             Command::Reload(reply) => {
                 self.reload();
                 self.reload_certificates();
@@ -232,6 +241,7 @@ impl Actor {
             Event::Flip(flip, input) => self.feed(flip, input),
             Event::Lease(flip, phase, until) => self.lease_known(flip, phase, until),
             Event::Hooks(flip, said) => self.hear_hook(flip, said),
+            Event::Guard(event) => self.hear_of_guards(event),
             Event::Timer(flip) if self.end_tunnels(flip) => {}
             Event::Timer(flip) | Event::TunnelsOver(flip) => {
                 let writes_in_flight = self.flips.get(&flip).is_some_and(|running| {

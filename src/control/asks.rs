@@ -74,6 +74,7 @@ impl Actor {
             forced: Forced::Nothing,
             force_interval: false,
             accept_loss: false,
+            over_guards: Vec::new(),
             who,
             expected: Expected::Anything,
             key: None,

@@ -53,6 +53,7 @@ impl Actor {
         request.check()?;
         let moves = self.moves(request)?;
         has_checks(&moves, &request.forced)?;
+        self.has_guards(request, &moves)?;
         let rules = self.look_at_rules(request, &moves);
         let id = self.next_flip;
         self.next_flip = id.next();
@@ -96,6 +97,8 @@ impl Actor {
             hook: None,
             hooks: Vec::new(),
             awaited_hooks: BTreeSet::new(),
+            awaits_guards: false,
+            awaited_guards: Vec::new(),
         };
         self.flips.insert(id, running);
         self.entered_phase(id);

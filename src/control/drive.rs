@@ -87,8 +87,7 @@ impl Actor {
         match action {
             Action::Preflight => self.preflight(id),
             Action::JournalIntent => Some(Input::IntentJournalled(self.journal_intent(id))),
-            // No table has guards: there are only hooks that an emergency has ended to wait for.
-            Action::AwaitGuards => self.await_last_hooks(id),
+            Action::AwaitGuards => self.await_guards(id),
             Action::RunHooks(hooks) => self.run_hooks(id, hooks),
             Action::StopHooks => self.stop_hooks(id),
             Action::Answer(answers) => Some(Input::Answering(self.answer(id, answers))),

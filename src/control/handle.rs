@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal::Page;
-use crate::site::{FlipId, GroupName, HookPhase, SideName, SiteName};
+use crate::site::{FlipId, GroupName, GuardId, HookPhase, SideName, SiteName};
 
 use super::access::{AccessError, AccessRequest, Cleared};
 use super::checks::Findings;
 use super::copies;
 use super::freshness::Readings;
+use super::guards::{self, Ask};
 use super::invite::{Invitation, InviteError, InviteRequest};
 use super::past::{HistoryError, PastFlip};
 use super::plan::PlannedFlip;
@@ -30,9 +31,13 @@ pub(super) enum Command {
     History(Page, oneshot::Sender<Result<Vec<PastFlip>, HistoryError>>),
     Past(FlipId, oneshot::Sender<Result<PastFlip, HistoryError>>),
     Plan(FlipRequest, oneshot::Sender<Result<PlannedFlip, FlipError>>),
+    Guard(Ask),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
+
+/// Where an answer is awaited.
+pub(super) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 /// Why a flip was not even begun; the requester is at fault, unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,6 +179,18 @@ pub enum FlipError {
         /// The checks there are.
         known: String,
     },
+    /// No site that moves has such a guarded job.
+    #[error("no site that moves has a guarded job {guard}: `pointsman guard --list` shows them")]
+    UnknownGuard {
+        /// What was asked for.
+        guard: GuardId,
+    },
+    /// A planned flip that wants to go over a guarded job.
+    #[error(
+        "only an emergency flip (`now`) goes over a guarded job: release it first, with `pointsman \
+         guard --release`"
+    )]
+    OverWithoutNow,
     /// What the requester looked at is not what is.
     #[error("the sites have changed since: look again with `pointsman status`, then repeat it")]
     Changed,
@@ -221,6 +238,7 @@ pub struct Handle {
     pub(super) findings: Arc<Findings>,
     pub(super) copies: Arc<copies::Shown>,
     pub(super) freshness: Arc<Readings>,
+    pub(super) guards: Arc<guards::Shown>,
 }
 
 impl Handle {
@@ -348,6 +366,17 @@ impl Handle {
     /// Shows how new the data of sides are, as they were read last.
     pub fn freshness(&self) -> &Readings {
         &self.freshness
+    }
+
+    /// Shows the leases of guarded jobs.
+    pub fn guards(&self) -> &guards::Shown {
+        &self.guards
+    }
+
+    /// Passes a question of a guarded job on.
+    pub(super) async fn guard(&self, ask: Ask) -> Result<(), ()> {
+        let sent = self.commands.send(Command::Guard(ask)).await;
+        sent.map_err(|_| ())
     }
 
     /// Watches the status; each change is a whole new value.

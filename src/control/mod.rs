@@ -10,7 +10,8 @@
 //! tasks ────────── Event ────┘     │               └─> routes.yaml (the one word)
 //!                                  ├─ Status ─> watch ─> admin, demo
 //!                                  ├─ sites ─> checks ─> Findings ─> admin
-//!                                  └─ Status ─> freshness ─> Readings ─> admin
+//!                                  ├─ Status ─> freshness ─> Readings ─> admin
+//!                                  └─ guards (leases of jobs) ─> admin
 //! ```
 //!
 //! Invariants: one actor, so a commit and its publication are one uninterrupted step; only what the
@@ -36,6 +37,7 @@ mod evidence;
 mod failpoint;
 mod freshness;
 mod group;
+mod guards;
 mod handle;
 mod hooks;
 mod invite;
@@ -65,11 +67,16 @@ mod watch;
 mod words;
 
 pub use crate::journal::{Page, Place};
+pub use crate::processes::Leader;
 pub use crate::site::{Outcome, Via, Who};
 pub use access::{AccessError, AccessRequest, Cleared};
 pub use checks::{CheckStatus, Findings, SideChecks};
 pub use copies::{SiteCopies, Torn, TornSide, Uncopied};
 pub use freshness::{Backwards, Lag, Readings, SideFreshness};
+pub use guards::{
+    Begun, Ended, Granted, GrantedMove, GuardError, GuardRequest, GuardState, GuardStatus, Lessee,
+    Order,
+};
 pub use handle::{CancelError, FlipError, Handle};
 pub use hooks::{HookEnded, HookStatus, missing_programs};
 pub use invite::{Invitation, InviteError, InviteRequest};

@@ -199,5 +199,6 @@ fn shown(flip: FlipRecord) -> FlipStatus {
         lease_until: None,
         hook: None,
         hooks: Vec::new(),
+        awaited_guards: Vec::new(),
     }
 }

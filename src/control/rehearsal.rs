@@ -65,7 +65,8 @@ impl Actor {
             rules => rules,
         };
         let data = self.look_at_data(moves, skipped, copies::When::Beforehand);
-        let tried = tried.and(data);
+        let guards = self.look_at_guards_of(moves, skipped);
+        let tried = tried.and(guards).and(data);
         let of_hooks = targets.iter().filter(|_| is_planned);
         let of_hooks: Vec<_> = of_hooks.map(|(site, _)| Arc::clone(site)).collect();
         let skips_checks = skipped.contains(&Skipped::Checks);

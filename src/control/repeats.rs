@@ -90,6 +90,7 @@ mod tests {
             forced: Forced::Nothing,
             force_interval: false,
             accept_loss: false,
+            over_guards: Vec::new(),
             who: Who {
                 name: "alice".into(),
                 uid: Some(uid),

@@ -1,6 +1,6 @@
 //! What a flip is asked for with: what is to move, and what has to be as the asker saw it.
 
-use crate::site::{During, FlipId, GroupName, SideName, SiteName, Skipped, Who};
+use crate::site::{During, FlipId, GroupName, GuardId, SideName, SiteName, Skipped, Who};
 
 use super::handle::FlipError;
 
@@ -21,6 +21,8 @@ pub struct FlipRequest {
     pub force_interval: bool,
     /// Leaves writes behind, overwrites some, or goes to a torn side, with a reason.
     pub accept_loss: bool,
+    /// Guarded jobs that an emergency goes over, though they are not proved gone.
+    pub over_guards: Vec<GuardId>,
     /// Who asks.
     pub who: Who,
     /// What the asker has looked at.
@@ -52,6 +54,7 @@ impl FlipRequest {
         }
         skipped.extend(self.force_interval.then_some(Skipped::Interval));
         skipped.extend(self.accept_loss.then_some(Skipped::Loss));
+        skipped.extend(self.over_guards.iter().copied().map(Skipped::Guard));
         skipped
     }
 
@@ -60,6 +63,9 @@ impl FlipRequest {
         let has_reason = self.reason().is_some();
         if (self.force_interval || self.accept_loss) && !has_reason {
             return Err(FlipError::ForceWithoutReason);
+        }
+        if !self.now && !self.over_guards.is_empty() {
+            return Err(FlipError::OverWithoutNow);
         }
         match (self.now, &self.forced) {
             (false, Forced::All) => Err(FlipError::ForceWithoutNow),

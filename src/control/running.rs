@@ -56,6 +56,10 @@ pub(super) struct Running {
     pub(super) hooks: Vec<HookEnded>,
     /// Flips before it whose hooks are still to end.
     pub(super) awaited_hooks: BTreeSet<FlipId>,
+    /// It waits for guarded jobs, or for those hooks.
+    pub(super) awaits_guards: bool,
+    /// The jobs, in words.
+    pub(super) awaited_guards: Vec<String>,
 }
 
 /// One site on the move.
@@ -143,6 +147,8 @@ impl Running {
         let after_ms = u64::try_from(after).unwrap_or(u64::MAX);
         self.phase_began = now;
         self.until = None;
+        self.awaits_guards = false;
+        self.awaited_guards.clear();
         self.timeline.push(PhaseEntry {
             phase: self.flip.phase().into(),
             at: Timestamp::now(),
@@ -189,6 +195,7 @@ impl Running {
             lease_until: self.lease_until,
             hook: self.hook.clone(),
             hooks: self.hooks.clone(),
+            awaited_guards: self.awaited_guards.clone(),
         }
     }
 }

@@ -102,6 +102,8 @@ pub(crate) fn handle(status: Status) -> Handle {
                 Command::Plan(_, reply) => {
                     let _ = reply.send(Err(FlipError::Stopping));
                 }
+                // Who asked hears that nobody answers.
+                Command::Guard(ask) => drop(ask),
                 Command::Reload(reply) => {
                     let _ = reply.send(());
                 }
@@ -115,6 +117,7 @@ pub(crate) fn handle(status: Status) -> Handle {
     Handle {
         copies: Arc::default(),
         freshness: Arc::default(),
+        guards: Arc::default(),
         commands,
         status,
         findings: Arc::default(),
@@ -183,6 +186,7 @@ fn begin(
         lease_until: None,
         hook: None,
         hooks: Vec::new(),
+        awaited_guards: Vec::new(),
     };
     status.flips.insert(0, Arc::new(flip));
     publish.send_replace(Arc::new(status));

@@ -22,6 +22,7 @@ use super::certs::{self as cert_files, CertWatch};
 use super::checks::{Findings, Rounds};
 use super::copies::Copies;
 use super::evidence::ClosedLanes;
+use super::guards::Guards;
 use super::handle::{Command, Handle};
 use super::hooks;
 use super::ledger::{Ground, Ledger};
@@ -101,8 +102,8 @@ impl Control {
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
         let generation = first.generation;
-        let copies = read_books(&mut ledger, &table);
-        let shown_copies = copies.shown();
+        let (guards, copies) = read_data(&mut ledger, &table);
+        let (shown_guards, shown_copies) = (guards.shown(), copies.shown());
         // After the journal: a key in an otherwise empty directory is no sign of a first start.
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
         recover::mark_running(&lock, &board, &mut ledger);
@@ -111,9 +112,7 @@ impl Control {
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watch = watch_files(file, outbox.edits, &certs, outbox.certs)?;
         let findings = Arc::new(Findings::default());
-        let rounds = Rounds::begin(&table, &findings).map_err(StartError::Thread)?;
-        let freshness = freshness::begin_rounds(&board, shown.clone());
-        let freshness = freshness.map_err(StartError::Thread)?;
+        let (rounds, freshness) = begin_rounds(&table, &findings, &board, &shown)?;
         let mut actor = Actor {
             file: file.into(),
             loader,
@@ -144,6 +143,7 @@ impl Control {
             closed: ClosedLanes::default(),
             repeats: Repeats::default(),
             copies,
+            guards,
             versions: Versions::new(),
             status,
             events: outbox.events,
@@ -156,6 +156,7 @@ impl Control {
             findings,
             copies: shown_copies,
             freshness,
+            guards: shown_guards,
         };
         let control = Self {
             actor,
@@ -274,6 +275,18 @@ fn watch_files(
     Ok((watching, of_certs.map_err(StartError::Thread)?))
 }
 
+/// Begins what is asked of the sides all the time.
+fn begin_rounds(
+    table: &Arc<Table>,
+    findings: &Arc<Findings>,
+    board: &Arc<Switchboard>,
+    status: &watch::Receiver<Arc<Status>>,
+) -> Result<(Rounds, Arc<freshness::Readings>), StartError> {
+    let rounds = Rounds::begin(table, findings).map_err(StartError::Thread)?;
+    let freshness = freshness::begin_rounds(board, status.clone());
+    Ok((rounds, freshness.map_err(StartError::Thread)?))
+}
+
 /// Builds what is served first: every site where the journal says it is.
 fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, StartError> {
     let sites = || table.words.keys();
@@ -299,16 +312,23 @@ fn first_snapshot(ledger: &mut Ledger, table: &Arc<Table>) -> Result<Snapshot, S
     ))
 }
 
-/// Reads what each side has taken; a journal in which that cannot be read is doubt.
-fn read_books(ledger: &mut Ledger, table: &Table) -> Copies {
-    let read = match &ledger.journal {
-        Ok(journal) => Copies::read(journal, table),
-        Err(_) => Ok(Copies::empty()),
+/// Reads the leases of guarded jobs, and what each side has taken; a journal in which that cannot be
+/// read is doubt.
+fn read_data(ledger: &mut Ledger, table: &Table) -> (Guards, Copies) {
+    let read = |journal: &Journal| {
+        let guards = Guards::read(journal)?;
+        let held = guards.ids().collect();
+        rusqlite::Result::Ok((guards, Copies::read(journal, table, &held)?))
     };
-    read.unwrap_or_else(|error| {
-        ledger.give_up(&error);
-        Copies::empty()
-    })
+    let nothing = || (Guards::empty(), Copies::empty());
+    match ledger.journal.as_ref().map(read) {
+        Ok(Ok(data)) => data,
+        Ok(Err(error)) => {
+            ledger.give_up(&error);
+            nothing()
+        }
+        Err(_) => nothing(),
+    }
 }
 
 /// Holds the table against the journal.

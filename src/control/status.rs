@@ -205,6 +205,9 @@ pub struct FlipStatus {
     /// Its hooks that have ended, the last of them; what they wrote is in the journal.
     #[serde(default)]
     pub hooks: Vec<HookEnded>,
+    /// The guarded jobs that it waits for, in words; until `until`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited_guards: Vec<String>,
 }
 
 /// When a flip entered a phase.

@@ -1,7 +1,7 @@
 //! The books of sites: what each side has taken, and what of it was copied.
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use crate::site::SiteName;
 
@@ -43,16 +43,26 @@ impl Journal {
         events: &[BookEvent],
     ) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
-        for (site, book) in books {
-            tx.execute(
-                "INSERT INTO books (site, book) VALUES (?1, ?2)
-                 ON CONFLICT (site) DO UPDATE SET book = excluded.book",
-                params![site.as_str(), book],
-            )?;
-        }
-        for BookEvent { site, what, detail } in events {
-            event(&tx, Timestamp::now(), Some(site), what, detail)?;
-        }
+        put(&tx, books, events)?;
         tx.commit()
     }
+}
+
+/// Writes books, and what has happened to them.
+pub(super) fn put(
+    tx: &Transaction<'_>,
+    books: &[(SiteName, String)],
+    events: &[BookEvent],
+) -> rusqlite::Result<()> {
+    for (site, book) in books {
+        tx.execute(
+            "INSERT INTO books (site, book) VALUES (?1, ?2)
+             ON CONFLICT (site) DO UPDATE SET book = excluded.book",
+            params![site.as_str(), book],
+        )?;
+    }
+    for BookEvent { site, what, detail } in events {
+        event(tx, Timestamp::now(), Some(site), what, detail)?;
+    }
+    Ok(())
 }

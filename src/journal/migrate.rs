@@ -38,6 +38,7 @@ fn step_to(version: i64, tx: &Transaction<'_>) -> rusqlite::Result<()> {
             tx.execute_batch(HOOKS)
         }
         5 => tx.execute_batch(BOOKS),
+        6 => tx.execute_batch(GUARDS),
         _ => Ok(()),
     }
 }
@@ -115,6 +116,15 @@ const BOOKS: &str = "
 CREATE TABLE books (
     site TEXT PRIMARY KEY,
     book TEXT NOT NULL
+) STRICT;
+";
+
+/// Version 6: the leases of guarded jobs. A number is never given twice: a job that comes back late
+/// must not find another's lease under its own.
+const GUARDS: &str = "
+CREATE TABLE guards (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    lease TEXT NOT NULL
 ) STRICT;
 ";
 

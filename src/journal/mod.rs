@@ -17,6 +17,7 @@
 
 mod access;
 mod books;
+mod guards;
 mod hooks;
 mod lock;
 mod migrate;
@@ -41,6 +42,7 @@ use reserve::Reserve;
 
 pub use access::{AccessRecord, Place};
 pub use books::BookEvent;
+pub use guards::WithLease;
 pub use hooks::{DueHooks, HookEnd, HookRecord, HookStart, UnfinishedHook};
 pub use lock::{Left, LockError, StateLock};
 pub use past::{FlipRecord, MoveRecord, Page};
@@ -61,7 +63,7 @@ const FILE_IN_THE_MAKING: &str = "journal.new";
 
 /// The version that `PRAGMA user_version` has; a journal of a later one is refused,
 /// and one of an earlier one is brought here.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// How long a reader of the file from outside (a backup, an `sqlite3` shell) may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

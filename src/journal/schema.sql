@@ -115,3 +115,10 @@ CREATE TABLE books (
     site TEXT PRIMARY KEY,
     book TEXT NOT NULL
 ) STRICT;
+
+-- The leases of guarded jobs that are out: JSON, as `control/guards/lease.rs` reads it. A number is
+-- never given twice.
+CREATE TABLE guards (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    lease TEXT NOT NULL
+) STRICT;

@@ -44,6 +44,18 @@ pub fn still_leads(leader: &Leader) -> bool {
     leader.boot == boot() && stat(leader.process).ok().flatten().is_some_and(is_same)
 }
 
+/// The number of the group that a process has led, however that ended; `None` when it was given to
+/// another since.
+///
+/// A number is given again only when neither a process nor a group has it: so while nobody else has
+/// it, whoever is in that group is of the same command.
+pub fn group_of(leader: &Leader) -> Option<i32> {
+    match stat(leader.process) {
+        Ok(Some(now)) if now.started != leader.started => None,
+        Ok(_) | Err(_) => Some(leader.process),
+    }
+}
+
 /// Tells whether processes can be looked for at all.
 pub fn can_look() -> bool {
     fs::exists("/proc/self/stat").unwrap_or(false)

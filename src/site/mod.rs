@@ -98,6 +98,10 @@ counter_type! {
     /// Names a flip attempt, refused ones included; unique within a journal.
     FlipId
 }
+counter_type! {
+    /// Names the lease of a guarded job; unique within a journal.
+    GuardId
+}
 
 /// What users may do with a site, or with a part of it, apart from any flip; the stricter, the
 /// greater.
@@ -224,6 +228,22 @@ pub enum HookResult {
     Stopped,
     /// The daemon died while it ran.
     Lost,
+}
+
+/// What all processes of a guarded job have in their environment, with the key of its lease.
+pub const GUARD_MARK: &str = "POINTSMAN_GUARD";
+
+/// What becomes of a guarded job when a planned flip of its site is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFlip {
+    /// The flip waits for its end, for as long as the site's `flip.guard_wait`.
+    #[default]
+    Wait,
+    /// The flip is refused.
+    Refuse,
+    /// The job is ended.
+    Kill,
 }
 
 /// The move of one site that a flip makes.
@@ -390,6 +410,7 @@ words!(HookResult {
     Stopped = "stopped",
     Lost = "lost",
 });
+words!(OnFlip { Wait = "wait", Refuse = "refuse", Kill = "kill" });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket", Token = "token" });

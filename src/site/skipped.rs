@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::UnknownWord;
+use super::{GuardId, UnknownWord};
 
 /// What a flip leaves out, because it is an emergency or somebody goes over a check.
 ///
@@ -28,20 +28,46 @@ pub enum Skipped {
     Interval,
     /// What keeps writes from being left behind or overwritten, and a torn side from being used.
     Loss,
+    /// A guarded job that is not proved gone, by the number of its lease.
+    Guard(GuardId),
 }
 
 impl Skipped {
     /// What comes before the name of a check.
     const CHECK: &'static str = "check:";
+    /// What comes before the number of a lease.
+    const GUARD: &'static str = "guard:";
 
     /// Names the check that is gone over, if it is one.
     pub fn check(&self) -> Option<&str> {
         match self {
             Self::Check(name) => Some(name),
-            Self::Drain | Self::Sync | Self::Checks | Self::Lease | Self::Interval | Self::Loss => {
-                None
-            }
+            Self::Drain
+            | Self::Sync
+            | Self::Checks
+            | Self::Lease
+            | Self::Interval
+            | Self::Loss
+            | Self::Guard(_) => None,
         }
+    }
+
+    /// Names the guarded job that is gone over, if it is one.
+    pub fn guard(&self) -> Option<GuardId> {
+        if let Self::Guard(id) = self {
+            Some(*id)
+        } else {
+            None
+        }
+    }
+
+    /// Reads one that names what is gone over.
+    fn named(given: &str) -> Option<Self> {
+        if let Some(name) = given.strip_prefix(Self::CHECK) {
+            return Some(Self::Check(name.into()));
+        }
+        let id = given.strip_prefix(Self::GUARD)?;
+        Some(Self::Guard(GuardId(id.parse().ok()?)))
     }
 }
 
@@ -55,6 +81,7 @@ impl fmt::Display for Skipped {
             Self::Interval => f.write_str("interval"),
             Self::Loss => f.write_str("loss"),
             Self::Check(name) => write!(f, "{}{name}", Self::CHECK),
+            Self::Guard(id) => write!(f, "{}{id}", Self::GUARD),
         }
     }
 }
@@ -70,21 +97,19 @@ impl FromStr for Skipped {
             "lease" => Ok(Self::Lease),
             "interval" => Ok(Self::Interval),
             "loss" => Ok(Self::Loss),
-            _ => match given.strip_prefix(Self::CHECK) {
-                Some(name) => Ok(Self::Check(name.into())),
-                None => Err(UnknownWord {
-                    given: given.into(),
-                    allowed: &[
-                        "drain",
-                        "sync",
-                        "checks",
-                        "lease",
-                        "interval",
-                        "loss",
-                        "check:NAME",
-                    ],
-                }),
-            },
+            _ => Self::named(given).ok_or_else(|| UnknownWord {
+                given: given.into(),
+                allowed: &[
+                    "drain",
+                    "sync",
+                    "checks",
+                    "lease",
+                    "interval",
+                    "loss",
+                    "check:NAME",
+                    "guard:ID",
+                ],
+            }),
         }
     }
 }

@@ -321,6 +321,8 @@ pub struct FlipPolicy {
     pub websockets: Tunnels,
     /// What direct names answer while users are held.
     pub on_hold: OnHold,
+    /// How long a planned flip waits for guarded jobs of the site.
+    pub guard_wait: Duration,
     /// The commands that run at it.
     pub hooks: Hooks,
     /// How long the site stays after a flip before the next planned one.

@@ -56,6 +56,11 @@ fn each_explanation_says_more_than_the_name() {
 fn a_running_daemon_shows_the_metrics_as_they_are_explained_and_promtool_finds_no_fault() {
     let stage = busy_stage();
 
+    // While a job has a lease.
+    let job = r#"{"site": "ispot", "command": "report", "host": "here"}"#;
+    let granted = stage.place.ask("POST", "/api/v1/guards", &[], job);
+    assert_eq!(granted.status, 201, "{granted:?}");
+
     let text = scrape(&stage.place);
 
     let mut seen = scraped(&text);

@@ -73,6 +73,8 @@ struct Shown {
     phases: usize,
     in_flight: Option<u64>,
     lease_until: Option<jiff::Timestamp>,
+    /// The guarded jobs that it waits for.
+    awaited_guards: Vec<String>,
     /// What was last written of the hook that runs.
     hook: Option<String>,
     /// When the last hook began whose end was written.
@@ -99,7 +101,11 @@ impl Shown {
         let fewer = self.in_flight.replace(flip.in_flight) != Some(flip.in_flight);
         // While it drains, the count is what everybody waits for.
         let is_other = std::mem::replace(&mut self.lease_until, status.lease_until);
-        let waits = status.lease_until.is_some() && is_other != status.lease_until;
+        let mut waits = status.lease_until.is_some() && is_other != status.lease_until;
+        if self.awaited_guards != status.awaited_guards {
+            self.awaited_guards.clone_from(&status.awaited_guards);
+            waits |= !self.awaited_guards.is_empty();
+        }
         if lines.is_empty() && (fewer && status.phase == "draining" || waits) {
             lines.push(line(jiff::Timestamp::now(), &status.phase));
         }
@@ -170,6 +176,7 @@ mod tests {
                 lease_until: None,
                 hook: None,
                 hooks: Vec::new(),
+                awaited_guards: Vec::new(),
             },
             in_flight,
             waiting: 0,

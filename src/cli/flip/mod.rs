@@ -18,7 +18,7 @@ use http::HeaderValue;
 
 use crate::admin::{FlipAsked, FlipBody, ForceBody, MoveBody, Problem, StatusView};
 use crate::control::Outcome;
-use crate::site::{During, FlipId, GroupName, SideName, SiteName};
+use crate::site::{During, FlipId, GroupName, GuardId, SideName, SiteName};
 
 use super::client::{AskError, Client};
 use super::confirm::{self, Answer};
@@ -69,6 +69,9 @@ pub(super) struct Args {
     /// journalled
     #[arg(long, requires = "reason")]
     pub(super) accept_loss: bool,
+    /// Go over a guarded job that is not proved gone, by the number of its lease; may be repeated
+    #[arg(long, value_name = "ID", requires = "now")]
+    pub(super) over_guard: Vec<u64>,
     /// Only tell what would happen, as `pointsman plan` does; nobody is held
     #[arg(long, conflicts_with = "cancel")]
     pub(super) dry_run: bool,
@@ -76,7 +79,7 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) yes: bool,
     /// Cancel a flip that is not committed yet
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check", "force_interval", "accept_loss"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sites", "group", "to", "reason", "during", "now", "force_check", "force_interval", "accept_loss", "over_guard"])]
     pub(super) cancel: Option<u64>,
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table")]
@@ -190,6 +193,7 @@ pub(super) fn body(args: &Args) -> FlipBody {
         force_check: force_check(args),
         force_interval: args.force_interval,
         accept_loss: args.accept_loss,
+        over_guards: args.over_guard.iter().copied().map(GuardId).collect(),
         undo: None,
         dry_run: args.dry_run,
     }

@@ -48,6 +48,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
         text += &copies(site);
+        text += &guards(site, now);
         text += &backwards(site);
     }
     if let Some((flip, outcome)) = last_ended(status) {
@@ -66,6 +67,16 @@ fn copies(site: &SiteView) -> String {
         return lines;
     }
     format!("\n{}: what its sides have:\n{lines}", site.status.name)
+}
+
+/// The guarded jobs that run, or may; nothing when there are none.
+fn guards(site: &SiteView, now: Timestamp) -> String {
+    let lines = says::guards(site, now).into_iter();
+    let lines: String = lines.map(|line| indented(&line)).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("\n{}: jobs under guard:\n{lines}", site.status.name)
 }
 
 /// That the data of the active side went backwards; nothing when they did not.
@@ -353,6 +364,7 @@ pub(super) mod tests {
             checks: Vec::new(),
             copies: SiteCopies::default(),
             freshness: Vec::new(),
+            guards: Vec::new(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! The book of a site: what each side has taken, how far that was copied to each other, which side
 //! is torn. Pure: time is an argument, and nothing is written here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::site::{FlipId, SideName};
+use crate::site::{FlipId, GuardId, SideName};
 use crate::switchboard::{Batch, Paths};
 
 /// How many stretches are told apart; a copy that succeeds leaves one or two.
@@ -76,6 +76,17 @@ pub struct Torn {
 pub(crate) enum Copier {
     /// The `sync` hooks of a flip.
     Flip(FlipId),
+    /// A guarded job.
+    Guard(GuardId),
+}
+
+/// What of the writes that a side has taken may not be in a copy that begins now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unsure {
+    /// Writes that are at its origins.
+    pub(super) writes: u64,
+    /// There may be more.
+    pub(super) more: bool,
 }
 
 /// What a copy does to what its target has taken.
@@ -204,6 +215,21 @@ impl Book {
         self.torn.get(side)
     }
 
+    /// Shows why a side is torn, apart from a guarded job that copies onto it: one that runs may
+    /// yet succeed.
+    pub(super) fn torn_before_jobs(&self, side: &SideName) -> Option<&Torn> {
+        let is_of_job = |copy: &&Copy| copy.to == *side && matches!(copy.by, Copier::Guard(_));
+        match self.copies.iter().find(is_of_job) {
+            Some(copy) => copy.torn_before.as_ref(),
+            None => self.torn(side),
+        }
+    }
+
+    /// Tells whether somebody makes a copy.
+    pub(super) fn copies_by(&self, by: Copier) -> bool {
+        self.copies.iter().any(|copy| copy.by == by)
+    }
+
     /// Begins a copy: until it has succeeded, its target is torn.
     pub(super) fn begin_copy(
         &mut self,
@@ -211,9 +237,12 @@ impl Book {
         (from, to): (&SideName, &SideName),
         manner: Manner,
         torn: Torn,
+        unsure: Unsure,
     ) {
         let taken = self.sides.entry(from.clone()).or_default();
-        let began = taken.mark();
+        let mut began = taken.mark();
+        began.writes = began.writes.saturating_sub(unsure.writes);
+        taken.losses += u32::from(unsure.more);
         taken.is_cut = true;
         let others = self.sides.iter().filter(|(side, _)| *side != to);
         let had = others.filter_map(|(side, taken)| Some((side.clone(), *taken.copied.get(from)?)));
@@ -288,8 +317,13 @@ impl Book {
 
     /// Takes up what a daemon has left: one that was killed, and did not close what was open, may
     /// have sent more than it counted; and the copies that it made are not whole.
-    pub(super) fn take_up(&mut self) {
-        self.copies.clear();
+    ///
+    /// Jobs whose leases are `held` may have gone on.
+    pub(super) fn take_up(&mut self, held: &BTreeSet<GuardId>) {
+        self.copies.retain(|copy| match copy.by {
+            Copier::Flip(_) => false,
+            Copier::Guard(id) => held.contains(&id),
+        });
         for taken in self.sides.values_mut() {
             taken.losses += u32::from(std::mem::take(&mut taken.is_open));
         }
@@ -344,155 +378,5 @@ impl Taken {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn side(name: &str) -> SideName {
-        SideName::new(name)
-    }
-
-    fn batch(writes: u64, at_ms: u64) -> Batch {
-        let mut paths = Paths::default();
-        paths.add("/observations", writes);
-        Batch {
-            writes,
-            first_ms: at_ms,
-            last_ms: at_ms + 1,
-            paths,
-        }
-    }
-
-    fn torn() -> Torn {
-        Torn {
-            from: side("live"),
-            job: "copy.sh".into(),
-            since: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn writes(book: &Book, from: &str, to: &str) -> u64 {
-        let found = book.uncopied(&side(from), &side(to));
-        found.map_or(0, |uncopied| uncopied.writes)
-    }
-
-    fn copy(book: &mut Book, (from, to): (&str, &str), manner: Manner, meanwhile: u64) {
-        let by = Copier::Flip(FlipId(7));
-        book.begin_copy(by, (&side(from), &side(to)), manner, torn());
-        book.took(&side(from), &batch(meanwhile, 50));
-        book.end_copy(by, true);
-    }
-
-    #[test]
-    fn what_came_after_the_beginning_of_a_copy_is_uncopied() {
-        let (live, backup) = (side("live"), side("backup"));
-        let mut book = Book::default();
-        book.took(&live, &batch(5, 10));
-        assert_eq!(writes(&book, "live", "backup"), 5);
-
-        copy(&mut book, ("live", "backup"), Manner::Overwrites, 2);
-
-        let left = book.uncopied(&live, &backup).expect("two came meanwhile");
-        assert_eq!(
-            (left.writes, left.first, left.last),
-            (2, moment(50), moment(51))
-        );
-        assert_eq!(left.paths, [("/observations".to_owned(), 2)]);
-        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
-        assert_eq!(book.uncopied(&live, &backup), None);
-    }
-
-    #[test]
-    fn a_copy_overwrites_what_its_target_took_unless_it_merges() {
-        for (manner, left) in [(Manner::Overwrites, 0), (Manner::Merges, 5)] {
-            let mut book = Book::default();
-            book.took(&side("live"), &batch(5, 10));
-            book.took(&side("backup"), &batch(7, 20));
-
-            copy(&mut book, ("backup", "live"), manner, 0);
-
-            assert_eq!(writes(&book, "backup", "live"), 0);
-            assert_eq!(writes(&book, "live", "backup"), left, "{manner:?}");
-        }
-    }
-
-    #[test]
-    fn a_copy_that_does_not_succeed_leaves_its_target_torn_and_brings_nothing() {
-        let (live, backup) = (side("live"), side("backup"));
-        let mut book = Book::default();
-        book.took(&live, &batch(5, 10));
-        let by = Copier::Flip(FlipId(7));
-        book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn());
-        assert!(book.torn(&backup).is_some(), "from its first moment");
-
-        book.end_copy(by, false);
-
-        assert_eq!(book.torn(&backup), Some(&torn()));
-        assert_eq!(writes(&book, "live", "backup"), 5);
-        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
-        assert_eq!(book.torn(&backup), None);
-    }
-
-    #[test]
-    fn after_a_kill_counts_are_at_least_until_the_next_copy() {
-        let (live, backup) = (side("live"), side("backup"));
-        let mut book = Book::default();
-        assert!(book.open(&live));
-        book.take_up();
-        let lost = book.uncopied(&live, &backup).expect("one may be lost");
-        assert_eq!((lost.writes, lost.at_least), (1, true));
-
-        copy(&mut book, ("live", "backup"), Manner::Overwrites, 0);
-        assert_eq!(book.uncopied(&live, &backup), None);
-
-        book.open(&live);
-        book.took(&live, &batch(3, 10));
-        book.close(&live);
-        book.take_up();
-        let all = book.uncopied(&live, &backup).expect("three");
-        assert_eq!((all.writes, all.at_least), (3, false), "a clean stop");
-    }
-
-    #[test]
-    fn a_third_side_has_through_another_what_that_one_had() {
-        let mut book = Book::default();
-        book.took(&side("c"), &batch(5, 10));
-        copy(&mut book, ("c", "a"), Manner::Overwrites, 0);
-        copy(&mut book, ("a", "b"), Manner::Overwrites, 0);
-        assert_eq!(writes(&book, "c", "b"), 0, "by way of a");
-
-        book.took(&side("d"), &batch(2, 20));
-        copy(&mut book, ("d", "b"), Manner::Overwrites, 0);
-        assert_eq!(writes(&book, "c", "b"), 5, "d has none of them");
-        assert_eq!(writes(&book, "c", "a"), 0);
-    }
-
-    #[test]
-    fn a_copy_that_was_not_made_leaves_its_target_as_it_was() {
-        let (live, backup) = (side("live"), side("backup"));
-        let mut book = Book::default();
-        let by = Copier::Flip(FlipId(7));
-        book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn());
-
-        book.drop_copy(by);
-
-        assert_eq!(book.torn(&backup), None);
-    }
-
-    #[test]
-    fn copies_that_all_fail_do_not_make_the_book_grow() {
-        let mut book = Book::default();
-        for turn in 0..1_000 {
-            let by = Copier::Flip(FlipId(turn));
-            let sides = (&side("live"), &side("backup"));
-            book.took(&side("live"), &batch(1, 10 + turn));
-            book.begin_copy(by, sides, Manner::Overwrites, torn());
-            book.end_copy(by, false);
-        }
-
-        let all = book.uncopied(&side("live"), &side("backup"));
-        let all = all.expect("nothing was copied");
-        let times = (moment(10), moment(1_010));
-        assert_eq!((all.writes, (all.first, all.last)), (1_000, times));
-        assert!(serde_json::to_string(&book).expect("it is text").len() < 64 * 1024);
-    }
-}
+#[path = "book_tests.rs"]
+mod tests;

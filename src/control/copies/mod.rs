@@ -1,8 +1,8 @@
 //! Copies: what each side of a site has taken, and what of it the other sides have.
 //!
 //! For: knowing of every write that only one side has, and of every side onto which a copy did not
-//! come to its end; and for not letting a flip leave the one behind, or go to the other. Not for:
-//! copying; the `sync` hooks of a flip do that. Of sites whose sides share their storage nothing is
+//! come to its end; and for not letting a flip leave the one behind, or go to the other, nor a copy
+//! overwrite it. Not for: copying; the `sync` hooks of a flip and guarded jobs do that. Of sites whose sides share their storage nothing is
 //! counted.
 //!
 //! ```text
@@ -10,6 +10,7 @@
 //!                  └─────collected once a second────────>   │
 //! flip ──rehearsal, checks──> rules <──── Book <────────────┘──> Shown ──> admin, metrics
 //!      └─sync hooks─────────> begun, over ──^
+//! guards ─ their jobs ──────> begun, over ──^
 //! ```
 //!
 //! Invariants: a side is said to have writes, on disk, before the first byte of the first of them is
@@ -20,6 +21,7 @@
 //! and the target of a copy torn. Tests: `copies` and `repair` in `tests/it`, and in `book`.
 
 mod book;
+mod guarded;
 mod owner;
 mod rules;
 mod shown;

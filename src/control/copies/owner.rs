@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::journal::{BookEvent, Journal};
-use crate::site::{FlipId, SiteName, Storage};
+use crate::site::{FlipId, GuardId, SiteName, Storage};
 use crate::switchboard::Lane;
 use crate::table::Table;
 
 use super::super::actor::Actor;
 use super::super::running::Moving;
-use super::book::{Book, Copier, Manner, Torn};
+use super::book::{Book, Copier, Manner, Torn, Unsure};
 use super::shown::Shown;
 
 /// How often what was counted is collected and written: a crash loses the exact count of so much.
@@ -23,24 +23,28 @@ const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// The books of all sites.
 #[derive(Debug)]
 pub(in crate::control) struct Copies {
-    books: BTreeMap<SiteName, Book>,
+    pub(super) books: BTreeMap<SiteName, Book>,
     /// The lanes whose tallies are open: at most one of each site.
     open: BTreeMap<SiteName, Arc<Lane>>,
     /// Lanes that wait for their writes to be journalled, as the disk did not take it.
     waiting: Vec<Arc<Lane>>,
     /// Sites whose books on disk are not as they are.
-    unwritten: BTreeSet<SiteName>,
+    pub(super) unwritten: BTreeSet<SiteName>,
     /// When it is collected next.
     pub(in crate::control) due: Instant,
     shown: Arc<Shown>,
 }
 
 impl Copies {
-    /// Reads what the journal has.
+    /// Reads what the journal has; jobs whose leases are `held` may have gone on.
     ///
     /// # Errors
     /// The disk's, or a book is none: the journal cannot be gone by.
-    pub(in crate::control) fn read(journal: &Journal, table: &Table) -> rusqlite::Result<Self> {
+    pub(in crate::control) fn read(
+        journal: &Journal,
+        table: &Table,
+        held: &BTreeSet<GuardId>,
+    ) -> rusqlite::Result<Self> {
         let mut copies = Self::empty();
         for (site, text) in journal.books()? {
             let mut book: Book = serde_json::from_str(&text).map_err(|error| {
@@ -49,7 +53,7 @@ impl Copies {
             })?;
             let before = book.clone();
             // A clean stop has closed it.
-            book.take_up();
+            book.take_up(held);
             if book != before {
                 copies.unwritten.insert(site.clone());
             }
@@ -158,17 +162,26 @@ impl Copies {
     }
 
     fn write(&mut self, journal: &mut Journal, events: &[BookEvent]) -> rusqlite::Result<()> {
+        journal.write_books(&self.unwritten_books(), events)?;
+        self.books_are_written();
+        Ok(())
+    }
+
+    /// Shows the books that are not on disk as they are, as text.
+    pub(in crate::control) fn unwritten_books(&self) -> Vec<(SiteName, String)> {
         let text = |site: &SiteName| {
             let text = serde_json::to_string(self.books.get(site)?).ok()?;
             Some((site.clone(), text))
         };
-        let books: Vec<_> = self.unwritten.iter().filter_map(text).collect();
-        journal.write_books(&books, events)?;
-        self.unwritten.clear();
-        Ok(())
+        self.unwritten.iter().filter_map(text).collect()
     }
 
-    fn show(&self, table: &Table, site: &SiteName) {
+    /// Notes that they are on disk.
+    pub(in crate::control) fn books_are_written(&mut self) {
+        self.unwritten.clear();
+    }
+
+    pub(in crate::control) fn show(&self, table: &Table, site: &SiteName) {
         let site_of = table.site(site.as_str());
         let separate = site_of.filter(|site| site.storage == Storage::Separate);
         match (separate, self.books.get(site)) {
@@ -241,7 +254,9 @@ impl Actor {
                 since: Timestamp::now(),
             };
             let sides = (&planned.from, &planned.to);
-            book.begin_copy(Copier::Flip(id), sides, manner(moving), torn);
+            // Nobody writes.
+            let unsure = Unsure::default();
+            book.begin_copy(Copier::Flip(id), sides, manner(moving), torn, unsure);
             self.copies.unwritten.insert(planned.site.clone());
         }
         let written = self.write_copies(id);

@@ -5,7 +5,7 @@ use crate::site::{FlipId, Skipped, Storage, is_emergency};
 
 use super::super::actor::Actor;
 use super::super::running::Moving;
-use super::book::{Book, Manner};
+use super::book::{Book, Manner, Torn};
 use super::{owner, shown};
 
 /// When a flip looks at data.
@@ -86,7 +86,13 @@ impl Actor {
             let Some(book) = self.book_of(moving) else {
                 continue;
             };
-            let details = [torn(moving, book), lost(moving, book, skipped, when)];
+            let to = &moving.planned.to;
+            // A copy that runs is waited for; an emergency would cut it.
+            let why = match when {
+                When::Beforehand if !is_emergency(skipped) => book.torn_before_jobs(to),
+                When::Beforehand | When::AtLast => book.torn(to),
+            };
+            let details = [torn(moving, why), lost(moving, book, skipped, when)];
             all.extend(details.into_iter().flatten().map(|detail| BookEvent {
                 site: moving.planned.site.clone(),
                 what: "refused",
@@ -100,12 +106,12 @@ impl Actor {
 const OVER: &str = "or go over this with --accept-loss and a --reason";
 
 /// Says that the target of a move is torn.
-fn torn(moving: &Moving, book: &Book) -> Option<String> {
+pub(super) fn torn(moving: &Moving, torn: Option<&Torn>) -> Option<String> {
     let (site, to) = (&moving.planned.site, &moving.planned.to);
-    let torn = book.torn(to)?;
+    let torn = torn?;
     let (job, source, since) = (&torn.job, &torn.from, shown::clock(Some(torn.since)));
     Some(format!(
-        "{to} of {site} is torn: {job} began to copy {source} onto it at {since}, and that did not \
+        "{to} of {site} is torn: {job} began to copy {source} onto it at {since}, and that has not \
          come to its end; have a copy onto {to} succeed first, {OVER}"
     ))
 }

@@ -204,17 +204,10 @@ impl Actor {
             }
             None => self.hooks_through(id),
         }
-        let waiting: Vec<_> = self
-            .flips
-            .values_mut()
-            .filter_map(|waits| {
-                let waited = waits.awaited_hooks.remove(&id);
-                (waited && waits.awaited_hooks.is_empty()).then_some(waits.id)
-            })
-            .collect();
-        for flip in waiting {
-            self.feed(flip, Input::GuardsOut(Ok(())));
+        for waits in self.flips.values_mut() {
+            waits.awaited_hooks.remove(&id);
         }
+        self.let_waiting_flips_go_on();
         // A word that was edited meanwhile has waited.
         self.look_again = true;
         self.show();

@@ -144,10 +144,11 @@ impl Actor {
         last.next().map(|(id, run)| (*id, run.phase))
     }
 
-    /// Waits for what an emergency has ended of the flips before it; the answer, when there is
-    /// nothing to wait for.
-    pub(crate) fn await_last_hooks(&mut self, id: FlipId) -> Option<Input> {
-        let running = self.flips.get_mut(&id)?;
+    /// Has an emergency end what runs after the end of the flips before it, and wait for that.
+    pub(crate) fn stop_last_hooks_for(&mut self, id: FlipId) {
+        let Some(running) = self.flips.get_mut(&id) else {
+            return;
+        };
         for (flip, run) in &mut self.hook_runs {
             let meets = running
                 .moves
@@ -159,8 +160,6 @@ impl Actor {
                 running.awaited_hooks.insert(*flip);
             }
         }
-        let none = running.awaited_hooks.is_empty();
-        none.then_some(Input::GuardsOut(Ok(())))
     }
 
     /// Says that the last hooks of a flip were not run.

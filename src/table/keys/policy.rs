@@ -60,6 +60,12 @@ pub(super) const FLIP: &[Key] = &[
         "Commands that run at a flip: to stop what bypasses Pointsman, and to copy the data.",
     ),
     key(
+        "guard_wait",
+        between(Duration::ZERO, times(24, HOUR)),
+        Need::Default("5m"),
+        "How long a planned flip waits for guarded jobs of the site to end.",
+    ),
+    key(
         "min_interval",
         between(Duration::ZERO, times(7 * 24, HOUR)),
         Need::Default("0s"),

@@ -54,6 +54,7 @@ pub(super) fn flip(
         quiet: None,
         websockets: Tunnels::Close,
         on_hold: OnHold::NoData,
+        guard_wait: 5 * MINUTE,
         hooks: Hooks::default(),
         min_interval: Duration::ZERO,
         require_reason: false,
@@ -97,6 +98,8 @@ pub(super) fn flip(
     if let Some(at) = fields.find(report, "hooks") {
         policy.hooks = hooks::resolve(report, &at);
     }
+    let bounds = Duration::ZERO..=24 * HOUR;
+    policy.guard_wait = span(report, &fields, "guard_wait", policy.guard_wait, bounds);
     let bounds = Duration::ZERO..=7 * 24 * HOUR;
     policy.min_interval = span(report, &fields, "min_interval", policy.min_interval, bounds);
     policy.require_reason = fields.value_or(report, "require_reason", false, scalar::flag);

@@ -85,6 +85,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             quiet: None,
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
+            guard_wait: Duration::from_secs(300),
             hooks: Hooks::default(),
             min_interval: Duration::ZERO,
             require_reason: false,

@@ -69,6 +69,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             quiet: None,
             websockets: Tunnels::Close,
             on_hold: OnHold::NoData,
+            guard_wait: Duration::from_secs(300),
             hooks: Hooks::default(),
             min_interval: Duration::ZERO,
             require_reason: false,

@@ -1,0 +1,244 @@
+//! The job: a process group of its own, watched until nothing of it is left.
+
+use std::ffi::OsString;
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _, stdin};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+
+use crate::control::{Ended, Granted};
+use crate::processes::{self, Family, await_exit};
+use crate::site::GUARD_MARK;
+
+use super::super::client::Client;
+use super::super::exit::Exit;
+use super::super::out;
+use super::signals::Signals;
+use super::{lease, refused};
+
+/// What tells a stand-in to become the job.
+pub(super) const GO: &[u8] = b"go";
+
+/// How often it is looked whether something is left of a group whose first process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A job that stands by, or runs.
+#[derive(Debug)]
+pub(super) struct Job {
+    child: Child,
+    family: Family,
+    exited: oneshot::Receiver<()>,
+    go: PipeWriter,
+    failed: PipeReader,
+}
+
+impl Job {
+    /// Starts what is to become the job.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn stand_by(command: &[OsString], granted: &Granted) -> anyhow::Result<Self> {
+        let (word, go) = io::pipe()?;
+        let (failed, say_failed) = io::pipe()?;
+        fcntl(&word, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        fcntl(&say_failed, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let mut start = Command::new("/proc/self/exe");
+        start
+            .arg0("pointsman")
+            .arg("guard-stand-in")
+            .arg(word.as_raw_fd().to_string())
+            .arg(say_failed.as_raw_fd().to_string())
+            .arg("--")
+            .args(command)
+            .envs(environment(granted))
+            .process_group(0);
+        let child = start.spawn().context("the job cannot be started")?;
+        let is_copy = granted.sites.iter().any(|bound| bound.to.is_some());
+        Ok(Self {
+            family: Family {
+                mark: (GUARD_MARK, granted.key.clone()),
+                group: i32::try_from(child.id()).ok(),
+                with_strays: is_copy,
+            },
+            exited: await_exit(child.id()),
+            child,
+            go,
+            failed,
+        })
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.family.group.unwrap_or(0))
+    }
+
+    /// Lets it become the job, when the daemon knows of it, and sees it to its end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) async fn run(mut self, client: &Client, granted: &Granted) -> anyhow::Result<Exit> {
+        let begun = match processes::leader(self.group().as_raw()) {
+            Some(child) => lease::begin(client, granted, child).await,
+            None => {
+                lease::never_ran(client, granted).await;
+                anyhow::bail!("/proc does not show the job, so that it cannot be guarded");
+            }
+        };
+        if let Err(error) = begun {
+            // A stand-in that hears nothing is none any more.
+            drop(self.go);
+            lease::never_ran(client, granted).await;
+            return Ok(refused(&error));
+        }
+        let mut signals = Signals::take()?;
+        let terminal = Terminal::give_to(self.group());
+        let (tell, mut told) = watch::channel(None);
+        let renewing = tokio::spawn(lease::renew(client.clone(), granted.clone(), tell));
+        self.go.write_all(GO)?;
+        // Its end is what it waits for.
+        drop(self.go);
+        let run = Run {
+            family: self.family,
+            exited: self.exited,
+        };
+        run.until_gone(&mut signals, &mut told).await;
+        let status = self.child.wait()?;
+        drop(terminal);
+        let mut cannot = String::new();
+        self.failed.read_to_string(&mut cannot)?;
+        let was_told = told.borrow().is_some();
+        let (ended, detail) = judge(status, was_told, &cannot);
+        if !cannot.is_empty() {
+            out::complain(&format!("pointsman: the job cannot be started: {cannot}"));
+        }
+        lease::end(client, granted, ended, detail).await;
+        renewing.abort();
+        Ok(Exit::Job(exit_code(status)))
+    }
+}
+
+/// A job while it runs.
+#[derive(Debug)]
+struct Run {
+    family: Family,
+    exited: oneshot::Receiver<()>,
+}
+
+impl Run {
+    /// Waits until nothing of the job is left; passes signals on meanwhile, and ends it when it is
+    /// told to.
+    async fn until_gone(self, signals: &mut Signals, told: &mut watch::Receiver<Option<Duration>>) {
+        let Self { family, exited } = self;
+        let group = Pid::from_raw(family.group.unwrap_or(0));
+        let gone = async {
+            // Who would tell is a thread that ends with the process.
+            let _ = exited.await;
+            while !family.members().is_empty() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::pin!(gone);
+        let mut ending: Option<tokio::task::JoinHandle<()>> = None;
+        loop {
+            // Each arm only waits, or looks at what stays until it is looked at.
+            tokio::select! {
+                () = &mut gone => return,
+                // One that is gone meanwhile does not need it.
+                signal = signals.next() => drop(killpg(group, signal)),
+                Ok(()) = told.changed() => {
+                    let Some(grace) = *told.borrow_and_update() else {
+                        continue;
+                    };
+                    if let Some(before) = ending.take() {
+                        before.abort();
+                    }
+                    let family = family.clone();
+                    ending = Some(tokio::spawn(async move {
+                        processes::end(&family, grace, async |_| {}).await;
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn judge(status: ExitStatus, was_told: bool, cannot: &str) -> (Ended, String) {
+    if !cannot.is_empty() {
+        return (Ended::NotRun, cannot.to_owned());
+    }
+    let ended = if status.success() && !was_told {
+        Ended::Succeeded
+    } else {
+        Ended::Failed
+    };
+    (ended, processes::in_words(&status))
+}
+
+/// As a shell has it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| Some(128 + status.signal()?));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// What a job is told of where it stands.
+fn environment(granted: &Granted) -> [(&'static str, String); 5] {
+    let each = |of: &dyn Fn(usize) -> Option<String>| {
+        let all = (0..granted.sites.len()).filter_map(of);
+        all.collect::<Vec<_>>()
+    };
+    let sites = &granted.sites;
+    let one = |mut all: Vec<String>| {
+        all.dedup();
+        all.join(" ")
+    };
+    [
+        (GUARD_MARK, granted.key.clone()),
+        (
+            "POINTSMAN_SITE",
+            each(&|at| Some(sites[at].site.to_string())).join(" "),
+        ),
+        (
+            "POINTSMAN_FROM",
+            one(each(&|at| Some(sites[at].from.to_string()))),
+        ),
+        (
+            "POINTSMAN_TO",
+            one(each(&|at| Some(sites[at].to.as_ref()?.to_string()))),
+        ),
+        (
+            "POINTSMAN_EPOCH",
+            each(&|at| Some(sites[at].epoch.to_string())).join(" "),
+        ),
+    ]
+}
+
+/// A terminal that is the job's while it runs: what is typed goes to it, Ctrl-C included.
+#[derive(Debug)]
+struct Terminal;
+
+impl Terminal {
+    /// Gives the terminal to a group, if it is ours to give.
+    fn give_to(group: Pid) -> Option<Self> {
+        let is_ours = tcgetpgrp(stdin()) == Ok(getpgrp());
+        (is_ours && tcsetpgrp(stdin(), group).is_ok()).then_some(Self)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Who takes it back from the background would be stopped for it.
+        let mut stops = SigSet::empty();
+        stops.add(Signal::SIGTTOU);
+        if stops.thread_block().is_ok() {
+            let _ = tcsetpgrp(stdin(), getpgrp());
+            let _ = stops.thread_unblock();
+        }
+    }
+}
