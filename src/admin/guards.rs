@@ -30,8 +30,8 @@ pub struct GuardBody {
     /// The side that is copied onto; left out for a job that is no copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<SideName>,
-    /// What is to run, in words.
-    pub command: String,
+    /// What the job is called.
+    pub job: String,
     /// The host that it runs on, as that calls itself.
     pub host: String,
     /// What becomes of it at a planned flip; `wait` when left out.
@@ -106,7 +106,7 @@ pub(super) async fn grant(
         group: body.group,
         from: body.from,
         to: body.to,
-        command: body.command,
+        job: body.job,
         host: body.host,
         on_flip: body.on_flip,
         accept_loss: body.accept_loss,
@@ -147,17 +147,18 @@ pub(super) async fn renew(
     order.map(Json).map_err(|error| Problem::from(&error))
 }
 
-/// Takes a lease back.
+/// Takes a lease back; the answer says what the job was told.
 pub(super) async fn end(
     State(parts): State<Parts>,
     Extension(peer): Extension<Peer>,
     Path(id): Path<String>,
     body: Result<Json<EndBody>, JsonRejection>,
-) -> Result<Json<Done>, Problem> {
+) -> Result<Json<Order>, Problem> {
     writer(peer)?;
     let EndBody { key, ended, detail } = read(body)?;
     let lessee = lessee(&id, key)?;
-    done(parts.handle.end_guarded(lessee, ended, detail).await)
+    let order = parts.handle.end_guarded(lessee, ended, detail).await;
+    order.map(Json).map_err(|error| Problem::from(&error))
 }
 
 /// Ends the lease of an orphan.

@@ -153,7 +153,7 @@ pub fn guards(site: &SiteView, now: Timestamp) -> Vec<String> {
     let line = |guard: &GuardStatus| {
         let GuardStatus {
             id,
-            command,
+            job,
             host,
             who,
             since,
@@ -168,7 +168,7 @@ pub fn guards(site: &SiteView, now: Timestamp) -> Vec<String> {
             }
         };
         let name = &who.name;
-        format!("guard {id}: {command}, for {since}, by {name} on {host}{state}.")
+        format!("guard {id}: {job}, for {since}, by {name} on {host}{state}.")
     };
     site.guards.iter().map(line).collect()
 }

@@ -274,7 +274,7 @@ pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Takes out of a text what would move the cursor of a terminal on which it is shown.
-fn on_one_line(text: &str) -> String {
+pub(super) fn on_one_line(text: &str) -> String {
     let each = text.chars();
     let each = each.map(|letter| if letter.is_control() { ' ' } else { letter });
     each.collect()

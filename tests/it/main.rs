@@ -25,6 +25,7 @@ mod flips;
 mod freshness;
 mod gate_loom;
 mod groups;
+mod guard;
 mod h2;
 mod hold;
 mod hooks;

@@ -57,7 +57,7 @@ fn a_running_daemon_shows_the_metrics_as_they_are_explained_and_promtool_finds_n
     let stage = busy_stage();
 
     // While a job has a lease.
-    let job = r#"{"site": "ispot", "command": "report", "host": "here"}"#;
+    let job = r#"{"site": "ispot", "job": "report", "host": "here"}"#;
     let granted = stage.place.ask("POST", "/api/v1/guards", &[], job);
     assert_eq!(granted.status, 201, "{granted:?}");
 

@@ -114,11 +114,10 @@ impl Job {
         let mut cannot = String::new();
         self.failed.read_to_string(&mut cannot)?;
         let was_told = told.borrow().is_some();
-        let (ended, detail) = judge(status, was_told, &cannot);
         if !cannot.is_empty() {
             out::complain(&format!("pointsman: the job cannot be started: {cannot}"));
         }
-        lease::end(client, granted, ended, detail).await;
+        lease::end(client, granted, judge(status, was_told, &cannot), was_told).await;
         renewing.abort();
         Ok(Exit::Job(exit_code(status)))
     }

@@ -1,5 +1,7 @@
 //! The lease, as its job sees it: asked for, begun, renewed, and given back.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -40,7 +42,7 @@ pub(super) async fn ask(args: &Args, client: &Client) -> Result<Granted, Exit> {
         group: args.group.as_deref().map(GroupName::new),
         from: args.from.as_deref().map(SideName::new),
         to: args.to.as_deref().map(SideName::new),
-        command: in_words(args),
+        job: name(args),
         host: host(),
         on_flip: args.on_flip,
         accept_loss: args.accept_loss,
@@ -108,9 +110,16 @@ pub(super) async fn renew(client: Client, granted: Granted, told: watch::Sender<
         };
         is_away = false;
         if let Some(grace) = grace {
-            tell(&told, grace, "a flip goes before it");
+            tell(&told, grace, FLIP);
         }
     }
+}
+
+/// Why jobs are ended.
+const FLIP: &str = "a flip goes before it";
+
+fn say_ended(why: &str) {
+    out::complain(&format!("pointsman: the job is ended: {why}"));
 }
 
 fn tell(told: &watch::Sender<Option<Duration>>, grace: Duration, why: &str) {
@@ -118,7 +127,7 @@ fn tell(told: &watch::Sender<Option<Duration>>, grace: Duration, why: &str) {
     told.send_if_modified(|before| {
         let is_new = is_shorter(*before);
         if is_new {
-            out::complain(&format!("pointsman: the job is ended: {why}"));
+            say_ended(why);
             *before = Some(grace);
         }
         is_new
@@ -126,7 +135,12 @@ fn tell(told: &watch::Sender<Option<Duration>>, grace: Duration, why: &str) {
 }
 
 /// Gives a lease back, and waits for the daemon to hear it.
-pub(super) async fn end(client: &Client, granted: &Granted, ended: Ended, detail: String) {
+pub(super) async fn end(
+    client: &Client,
+    granted: &Granted,
+    (ended, detail): (Ended, String),
+    was_told: bool,
+) {
     let body = EndBody {
         key: granted.key.clone(),
         ended,
@@ -135,9 +149,10 @@ pub(super) async fn end(client: &Client, granted: &Granted, ended: Ended, detail
     let path = path(granted, "end");
     let until = Instant::now() + END_WITHIN;
     loop {
-        let answer: Result<Done, _> = client.post(&path, &body, None).await;
-        let error = match answer {
-            Ok(Done {}) => return,
+        let error = match client.post::<Order>(&path, &body, None).await {
+            // It may not have heard that before it was ended.
+            Ok(Order::End { .. }) if !was_told => return say_ended(FLIP),
+            Ok(Order::End { .. } | Order::GoOn) => return,
             Err(error) => error,
         };
         if !may_pass(&error) || Instant::now() >= until {
@@ -158,8 +173,8 @@ pub(super) async fn never_ran(client: &Client, granted: &Granted) {
         ended: Ended::NotRun,
         detail: "it was not started".into(),
     };
-    let answer: Result<Done, _> = client.post(&path(granted, "end"), &body, None).await;
-    drop(answer);
+    let path = path(granted, "end");
+    drop(client.post::<Order>(&path, &body, None).await);
 }
 
 fn path(granted: &Granted, what: &str) -> String {
@@ -179,10 +194,14 @@ fn is_not_its_turn(error: &AskError) -> bool {
     matches!(error, AskError::Refused(problem) if problem.code == NOT_ITS_TURN)
 }
 
-/// The command as somebody would type it, as near as helps.
-fn in_words(args: &Args) -> String {
-    let words = args.command.iter().map(|word| word.to_string_lossy());
-    words.collect::<Vec<_>>().join(" ")
+/// What the job is called: not with its arguments, which may hold what is not for everybody.
+fn name(args: &Args) -> String {
+    let program = args.command.first().map(Path::new);
+    let file = program
+        .and_then(Path::file_name)
+        .map(OsStr::to_string_lossy);
+    let unsaid = || file.unwrap_or_default().into_owned();
+    args.name.clone().unwrap_or_else(unsaid)
 }
 
 fn host() -> String {

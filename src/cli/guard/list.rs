@@ -75,7 +75,7 @@ fn table(guards: &[GuardStatus], now: Timestamp) -> String {
             guard.state.word(),
             seconds,
             sites.join(", "),
-            guard.command,
+            guard.job,
             guard.who.name,
             guard.host,
             guard.on_flip,

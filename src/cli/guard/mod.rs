@@ -65,6 +65,9 @@ pub(super) struct Args {
     /// none, it is no copy]
     #[arg(long, value_name = "SIDE")]
     to: Option<String>,
+    /// What the job is called in messages and in the journal [default: its program]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// What becomes of the job when a flip is asked for: wait, refuse or kill
     #[arg(long, value_name = "WORD", default_value = "wait")]
     on_flip: OnFlip,

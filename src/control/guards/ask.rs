@@ -21,8 +21,8 @@ pub struct GuardRequest {
     pub from: Option<SideName>,
     /// The side that is copied onto; `None` for a job that is no copy.
     pub to: Option<SideName>,
-    /// What is to run, in words.
-    pub command: String,
+    /// What the job is called.
+    pub job: String,
     /// The host that it runs on, as that calls itself.
     pub host: String,
     /// What becomes of it at a planned flip.
@@ -173,7 +173,7 @@ pub enum GuardError {
         flip: FlipId,
     },
     /// Another copy onto the same side runs: this is not its turn.
-    #[error("guard {guard} copies onto {to} of {site} already: {command}")]
+    #[error("guard {guard} copies onto {to} of {site} already: {job}")]
     CopyRuns {
         /// The site.
         site: SiteName,
@@ -181,8 +181,8 @@ pub enum GuardError {
         to: SideName,
         /// The lease of the other.
         guard: GuardId,
-        /// What it runs.
-        command: String,
+        /// What its job is called.
+        job: String,
     },
     /// The copy would overwrite what only its target has.
     #[error("{0}")]
@@ -227,7 +227,7 @@ pub(in crate::control) enum Ask {
     Grant(GuardRequest, Reply<Granted, GuardError>),
     Begin(Lessee, Begun, Reply<(), GuardError>),
     Renew(Lessee, Reply<Order, GuardError>),
-    End(Lessee, Ended, String, Reply<(), GuardError>),
+    End(Lessee, Ended, String, Reply<Order, GuardError>),
     Release(GuardId, String, Who, Reply<(), GuardError>),
 }
 
@@ -256,7 +256,8 @@ impl Handle {
         self.ask(|reply| Ask::Renew(lessee, reply)).await
     }
 
-    /// Ends a lease: nothing of its job is left.
+    /// Ends a lease: nothing of its job is left. The answer is what the job was told, which it may
+    /// not have heard.
     ///
     /// # Errors
     /// See [`GuardError`].
@@ -265,7 +266,7 @@ impl Handle {
         lessee: Lessee,
         ended: Ended,
         detail: String,
-    ) -> Result<(), GuardError> {
+    ) -> Result<Order, GuardError> {
         self.ask(|reply| Ask::End(lessee, ended, detail, reply))
             .await
     }

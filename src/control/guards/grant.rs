@@ -9,7 +9,7 @@ use crate::site::{SideName, SiteName};
 use crate::switchboard::Snapshot;
 
 use super::super::actor::Actor;
-use super::super::begin::list;
+use super::super::begin::{list, on_one_line};
 use super::ask::{Granted, GrantedMove, GuardError, GuardRequest};
 use super::lease::{Lease, Out};
 use super::owner::random_key;
@@ -17,8 +17,8 @@ use super::owner::random_key;
 /// How many leases are out at once, over all sites: each costs a row, and a request per second.
 const OUT_MAX: usize = 256;
 
-/// The longest command that is kept of a job, in characters: it is for people.
-const COMMAND_CHARS_MAX: usize = 300;
+/// The longest name of a job or a host that is kept, in characters: it is for people.
+const NAME_CHARS_MAX: usize = 100;
 
 impl Actor {
     /// Grants a lease, once it is on disk.
@@ -48,9 +48,9 @@ impl Actor {
         }
         let lease = Lease {
             sites: moves,
-            command: request.command.chars().take(COMMAND_CHARS_MAX).collect(),
+            job: shortened(&request.job),
             who: request.who,
-            host: request.host.chars().take(COMMAND_CHARS_MAX).collect(),
+            host: shortened(&request.host),
             key: random_key().map_err(GuardError::NotJournalled)?,
             on_flip: request.on_flip,
             granted: Timestamp::now(),
@@ -70,7 +70,7 @@ impl Actor {
             what: "loss accepted",
             detail: format!(
                 "{} by {}: {}: {reason}",
-                lease.command, lease.who.name, event.detail
+                lease.job, lease.who.name, event.detail
             ),
             site: event.site,
         });
@@ -86,7 +86,7 @@ impl Actor {
         let id = journal
             .lease_granted(&text, &with)
             .map_err(|error| unwritten(&error))?;
-        tracing::info!(guard = %id, command = lease.command, who = %lease.who.name,
+        tracing::info!(guard = %id, job = lease.job, who = %lease.who.name,
             host = lease.host, "guard granted");
         for BookEvent { site, detail, .. } in &with.events {
             tracing::warn!(guard = %id, %site, detail, "loss accepted");
@@ -144,7 +144,7 @@ impl Actor {
                 site: site.clone(),
                 to: to.clone(),
                 guard: *guard,
-                command: out.lease.command.clone(),
+                job: out.lease.job.clone(),
             }),
         }
     }
@@ -167,6 +167,10 @@ impl Actor {
         });
         lost.collect()
     }
+}
+
+fn shortened(name: &str) -> String {
+    on_one_line(name).chars().take(NAME_CHARS_MAX).collect()
 }
 
 /// Binds a job to the active side of a site, if that is the one it is for.

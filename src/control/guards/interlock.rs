@@ -197,8 +197,12 @@ impl Actor {
         out.tell_to_end(grace);
         let lease = out.lease.clone();
         tracing::warn!(guard = %guard, "{} is told to end: a flip goes before it", lease.named(guard));
+        let is_orphaned = out.is_orphaned;
         self.guards.show();
-        self.end_near(&lease, grace);
+        // Its guard ends it, and says why; in an emergency nobody waits for that.
+        if is_orphaned || !is_planned {
+            self.end_near(&lease, grace);
+        }
     }
 
     /// Takes the leases off the list that an emergency goes over.

@@ -19,7 +19,7 @@ pub(super) const HELD_FOR: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Lease {
     pub(super) sites: Vec<GrantedMove>,
-    pub(super) command: String,
+    pub(super) job: String,
     pub(super) who: Who,
     pub(super) host: String,
     pub(super) key: String,
@@ -53,10 +53,8 @@ impl Lease {
 
     /// Names it in a message.
     pub(super) fn named(&self, id: GuardId) -> String {
-        let Self {
-            command, host, who, ..
-        } = self;
-        format!("guard {id} ({command}; {} on {host})", who.name)
+        let Self { job, host, who, .. } = self;
+        format!("guard {id} ({job}; {} on {host})", who.name)
     }
 }
 

@@ -49,8 +49,8 @@ impl Guards {
                 let kind = rusqlite::types::Type::Text;
                 rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
             })?;
-            let command = &lease.command;
-            tracing::warn!(guard = %id, command, "a guarded job is taken up from before");
+            let job = &lease.job;
+            tracing::warn!(guard = %id, job, "a guarded job is taken up from before");
             guards.out.insert(id, Out::new(lease, Instant::now()));
         }
         guards.show();
@@ -186,9 +186,10 @@ impl Actor {
         lessee: &Lessee,
         ended: &Ended,
         detail: &str,
-    ) -> Result<(), GuardError> {
+    ) -> Result<Order, GuardError> {
         let out = self.guards.of(lessee)?;
         out.renew(Instant::now());
+        let order = out.order();
         // One that was told to end may have caught the signal, and left its work half done.
         let succeeded = *ended == Ended::Succeeded && !out.is_told_to_end();
         let was_run = *ended != Ended::NotRun && out.lease.child.is_some();
@@ -199,8 +200,9 @@ impl Actor {
             tracing::warn!(guard = %lessee.id, detail, "{named} has failed");
         }
         let end = if was_run { Some(succeeded) } else { None };
-        self.give_back(lessee.id, end, None)
-            .map_err(GuardError::NotJournalled)
+        let given_back = self.give_back(lessee.id, end, None);
+        given_back.map_err(GuardError::NotJournalled)?;
+        Ok(order)
     }
 
     /// Ends the lease of an orphan, by the word of somebody who knows that its job is gone.

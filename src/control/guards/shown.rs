@@ -42,8 +42,8 @@ pub struct GuardStatus {
     pub state: GuardState,
     /// The sites it is for.
     pub sites: Vec<GrantedMove>,
-    /// What runs.
-    pub command: String,
+    /// What its job is called.
+    pub job: String,
     /// The host that it runs on.
     pub host: String,
     /// The first process there; `None` until it is about to run.
@@ -73,7 +73,7 @@ impl GuardStatus {
                 (false, false) => GuardState::Held,
             },
             sites: lease.sites,
-            command: lease.command,
+            job: lease.job,
             host: lease.host,
             process: lease.child.map(|child| child.process),
             who: lease.who,

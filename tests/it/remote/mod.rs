@@ -4,6 +4,7 @@
 
 mod cli;
 mod doors;
+mod guard;
 mod trust;
 
 use std::fs;
