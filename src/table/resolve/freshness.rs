@@ -73,7 +73,7 @@ fn kind(report: &mut Report, fields: &Fields<'_>) -> Option<MarkerKind> {
     let lag = fields.find(report, "max_lag");
     match at.text(report)? {
         "number" => {
-            let count = |text: &str| scalar::number(text, 0..=u64::MAX);
+            let count = |text: &str| scalar::number(text, 0..=u64::from(u32::MAX));
             let max_lag = lag.map_or(Some(0), |at| at.parse(report, count));
             Some(MarkerKind::Number { max_lag: max_lag? })
         }

@@ -65,6 +65,11 @@ fn list(report: &mut Report, fields: &Fields<'_>, name: &str) -> Vec<Hook> {
     }
     for at in items {
         if let Some(hook) = hook(report, &at, &hooks) {
+            if hook.merges && name != "sync" {
+                let message =
+                    format!("`merges` says what a `sync` hook does, and this is in `{name}`");
+                at.wrong(report, Wrong::new(message, "leave it out"));
+            }
             hooks.push(hook);
         }
     }
