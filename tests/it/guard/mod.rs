@@ -3,7 +3,9 @@
 //! Real processes: the daemon, the guard, and shell scripts as jobs, which tell by files what they
 //! do and wait for files to go on.
 
+mod disk;
 mod flips;
+mod group;
 mod kills;
 mod race;
 mod turn;
