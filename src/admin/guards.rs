@@ -207,6 +207,7 @@ impl From<&GuardError> for Problem {
             GuardError::SameSide { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "same-side"),
             GuardError::ReasonNeeded => (StatusCode::UNPROCESSABLE_ENTITY, "reason-needed"),
             GuardError::NotActive { .. }
+            | GuardError::OntoActive { .. }
             | GuardError::FlipRuns { .. }
             | GuardError::CopyRuns { .. } => (StatusCode::CONFLICT, NOT_ITS_TURN),
             GuardError::WouldLose(_) => (StatusCode::CONFLICT, "would-lose"),

@@ -1,11 +1,12 @@
 //! `pointsman watch`: what goes on, on a terminal and elsewhere.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, OneSite, POINTSMAN, Place};
 use crate::support::stage::Stage;
+use crate::support::terminal::Terminal;
 use crate::support::wait::until;
 
 /// Starts `pointsman watch`, its words kept.
@@ -13,57 +14,6 @@ fn watch(place: &Place, arguments: &[&str]) -> Daemon {
     let mut command = Command::new(POINTSMAN);
     command.env("POINTSMAN_SOCKET", place.state().join("admin.sock"));
     Daemon::spawn(command.arg("watch").args(arguments))
-}
-
-/// A terminal of 80 columns and 24 rows, by tmux; it ends with this.
-struct Terminal {
-    /// The tmux server of this test alone.
-    server: String,
-}
-
-impl Terminal {
-    fn run(place: &Place, verb: &str) -> Self {
-        let server = format!("pointsman-{}", place.ip);
-        let terminal = Self { server };
-        let socket = place.state().join("admin.sock");
-        let command = format!("{POINTSMAN} --socket {} {verb}", socket.display());
-        let size = ["-x", "80", "-y", "24"];
-        let started = terminal.tmux(&[&["new-session", "-d"], &size[..], &[&command]].concat());
-        assert!(started.status.success(), "{started:?}");
-        // What it showed last is looked at after it has ended.
-        terminal.tmux(&["set-option", "-g", "remain-on-exit", "on"]);
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> Output {
-        Command::new("tmux")
-            // Nobody's own settings.
-            .args(["-f", "/dev/null", "-L", &self.server])
-            .args(arguments)
-            .env("LC_ALL", "C.UTF-8")
-            .env_remove("TMUX")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    fn picture(&self) -> String {
-        let shown = self.tmux(&["capture-pane", "-p"]).stdout;
-        String::from_utf8(shown).unwrap()
-    }
-
-    fn until_shows(&self, part: &str) -> String {
-        until(&format!("{part:?} on the terminal"), || {
-            let picture = self.picture();
-            picture.contains(part).then_some(picture)
-        })
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
 }
 
 #[test]

@@ -164,6 +164,14 @@ pub enum GuardError {
         /// The side that is.
         active: SideName,
     },
+    /// The side that is copied onto is the active one: this is not its turn.
+    #[error("{side} is the active side of {site}, and nothing is copied onto that")]
+    OntoActive {
+        /// The site.
+        site: SiteName,
+        /// The side.
+        side: SideName,
+    },
     /// A flip is in progress: this is not its turn.
     #[error("flip {flip} of {site} is in progress")]
     FlipRuns {

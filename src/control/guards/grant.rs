@@ -201,6 +201,10 @@ fn bind(
         return Err(GuardError::InDoubt { site, why });
     };
     let from: &SideName = request.from.as_ref().unwrap_or(&lane.side);
+    if request.to.is_some() && request.from == request.to {
+        let side = from.clone();
+        return Err(GuardError::SameSide { side });
+    }
     if *from != lane.side {
         return Err(GuardError::NotActive {
             site: name.clone(),
@@ -209,8 +213,8 @@ fn bind(
         });
     }
     if request.to.as_ref() == Some(from) {
-        let side = from.clone();
-        return Err(GuardError::SameSide { side });
+        let (site, side) = (name.clone(), from.clone());
+        return Err(GuardError::OntoActive { site, side });
     }
     Ok(GrantedMove {
         site: name.clone(),

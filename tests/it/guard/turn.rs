@@ -1,6 +1,7 @@
 //! When a job is run, what it finds, and what its copy means for the sides.
 
 use super::*;
+use crate::support::terminal::Terminal;
 
 #[test]
 fn a_job_has_its_own_exit_code_output_input_and_environment() {
@@ -41,6 +42,11 @@ fn a_job_whose_side_is_not_active_is_not_run_and_quiet_says_nothing_of_it() {
     assert_eq!((code, quiet_code), (Some(75), Some(75)));
     assert!(said.contains("live is the active side of ispot"), "{said}");
     assert_eq!(quiet, "");
+    assert!(!stage.has("was-run"));
+    let onto_active = &["--site", "ispot", "--to", "live"];
+    let (code, said) = stage.script(onto_active, "touch was-run");
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains("nothing is copied onto that"), "{said}");
     assert!(!stage.has("was-run"));
     stage.flips(&["backup"]);
     assert_eq!(stage.script(back, "touch was-run").0, Some(0));
@@ -292,4 +298,28 @@ fn only_who_has_its_key_speaks_for_a_lease_and_one_that_never_begins_runs_out() 
         .place
         .ask("POST", "/api/v1/guards/1/begin", &[], &late);
     assert_eq!(late.status, 404, "and it is not let begin after that");
+}
+
+#[test]
+fn on_a_terminal_what_is_typed_goes_to_the_job_and_ctrl_c_ends_it() {
+    let stage = guarded("{}");
+    let script = stage.place.path().join("job");
+    fs::write(&script, "read line; echo \"it read $line\"; read line").unwrap();
+    let socket = stage.place.state().join("admin.sock");
+    let line = format!(
+        "{POINTSMAN} --socket {} guard --site ispot -- sh {}; echo \"ended with $?\"",
+        socket.display(),
+        script.display()
+    );
+    let terminal = Terminal::run_line(&stage.place, &line);
+    until("the job begins", || {
+        stage.leases()[..].first()?["process"].as_i64()
+    });
+
+    terminal.tmux(&["send-keys", "kingfisher", "Enter"]);
+
+    terminal.until_shows("it read kingfisher");
+    terminal.tmux(&["send-keys", "C-c"]);
+    terminal.until_shows("ended with 130");
+    stage.until_no_lease();
 }

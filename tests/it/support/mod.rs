@@ -14,6 +14,7 @@ pub(crate) mod seed;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub(crate) mod teller;
+pub(crate) mod terminal;
 pub(crate) mod track;
 pub(crate) mod unprivileged;
 pub(crate) mod wait;
