@@ -171,7 +171,8 @@ fn an_emergency_ends_jobs_within_five_seconds_whatever_they_do() {
 #[test]
 fn an_emergency_that_would_cut_a_copy_onto_its_target_says_so_before_it_ends_anything() {
     let stage = guarded("{}");
-    let mut job = stage.begin(COPY, "job");
+    // It says that all is well, and is not.
+    let mut job = stage.begin_with(COPY, "job", "trap 'exit 0' TERM");
     let emergency = ["backup", "--now", "--reason", "the live side burns"];
 
     let said = stage.is_refused(&emergency);
@@ -179,7 +180,13 @@ fn an_emergency_that_would_cut_a_copy_onto_its_target_says_so_before_it_ends_any
     assert!(said.contains("backup of ispot is torn: guard 1"), "{said}");
     assert!(job.job_lives(), "nothing happened");
     stage.flips(&[&emergency[..], &["--accept-loss"]].concat());
-    assert_eq!(job.wait(), Some(143));
+    assert_eq!(job.wait(), Some(0));
+    let said = job.said();
+    assert!(
+        said.contains("the job is ended: a flip goes before it"),
+        "{said}"
+    );
+    assert!(stage.is_torn("backup"));
 }
 
 #[test]
