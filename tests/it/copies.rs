@@ -290,6 +290,48 @@ fn a_daemon_killed_in_the_middle_of_a_copy_leaves_its_target_torn() {
 }
 
 #[test]
+fn a_daemon_stopped_in_the_middle_of_a_copy_ends_it_and_leaves_its_target_torn() {
+    let mut stage = apart("{hooks: {sync: [[sh, -c, \"touch begun; sleep 60; touch ended\"]]}}");
+    stage.place.sed("s/active: live/active: backup/");
+    stage.place.until_phase("syncing");
+    let beside = |name: &str| stage.place.file().with_file_name(name);
+    until("it copies", || beside("begun").exists().then_some(()));
+    let mut daemon = stage.daemon.take().unwrap();
+
+    daemon.signal("TERM");
+
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.said());
+    stage.start();
+    assert_eq!(stage.place.site()["active"], "live");
+    let said = stage.is_refused(&["backup"]);
+    assert!(said.contains("backup of ispot is torn"), "{said}");
+}
+
+#[test]
+fn sides_that_are_said_to_share_their_storage_leave_nothing_behind() {
+    let stage = apart("{}");
+    stage.write("/", 2);
+    stage.is_refused(&["backup"]);
+
+    stage
+        .place
+        .edit(&[("storage: separate", "storage: shared")]);
+    stage.place.until_generation(2);
+
+    assert_eq!(stage.uncopied("live"), None);
+    stage.flips(&["backup"]);
+    stage.write("/", 3);
+    stage
+        .place
+        .edit(&[("storage: shared", "storage: separate")]);
+    stage.place.until_generation(3);
+    stage.write("/", 4);
+    let shown = stage.until_uncopied("backup", 4);
+    assert_eq!(shown["to"], "live", "{shown}");
+    stage.is_refused(&["live"]);
+}
+
+#[test]
 fn writes_are_known_after_a_kill_at_least_and_after_a_stop_exactly() {
     let mut stage = apart("{}");
     stage.write("/", 1);
