@@ -97,7 +97,8 @@ impl Batch {
                 headers.as_mut_ptr(),
                 // BATCH is 32, far below any limit of the type.
                 BATCH as libc::c_uint,
-                libc::MSG_WAITFORONE,
+                // The C libraries differ in whether it is signed.
+                libc::MSG_WAITFORONE as _,
                 ptr::null_mut(),
             )
         };
@@ -108,7 +109,8 @@ impl Batch {
             slot.peer_len = header.msg_hdr.msg_namelen;
             slot.answer_len = 0;
             forget_interface(&mut header.msg_hdr);
-            slot.control_len = header.msg_hdr.msg_controllen;
+            // At most the size of the buffer; the C libraries differ in how wide the field is.
+            slot.control_len = header.msg_hdr.msg_controllen as _;
         }
         Ok(count)
     }
@@ -160,7 +162,7 @@ impl Batch {
                     socket.as_raw_fd(),
                     headers.as_mut_ptr().add(next),
                     (used - next) as libc::c_uint,
-                    libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                    (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
                 )
             };
             match usize::try_from(sent) {
@@ -197,7 +199,7 @@ fn header(
     // At most the size of a sockaddr_storage, 128.
     header.msg_hdr.msg_namelen = peer_len as libc::socklen_t;
     header.msg_hdr.msg_control = control.cast();
-    header.msg_hdr.msg_controllen = control_len;
+    header.msg_hdr.msg_controllen = control_len as _;
     header
 }
 

@@ -10,12 +10,6 @@ impl Remote {
         let list = self.run("read", &["guard", "--list", "-o", "json"]).1;
         serde_json::from_str(&list).unwrap()
     }
-
-    fn until_lease(&self, state: &str) {
-        until(&format!("a lease is {state}"), || {
-            (self.lease()[0]["state"] == state).then_some(())
-        });
-    }
 }
 
 #[test]
@@ -43,15 +37,33 @@ fn a_job_runs_under_a_lease_of_another_host_with_a_token_for_that() {
 #[test]
 fn the_orphan_of_another_host_is_not_looked_for_here_and_only_an_operator_releases_it() {
     let remote = Remote::start();
-    let mut command = remote.command("guard", &["guard", "--site", "ispot", "--name", "report"]);
-    let script = "touch begun; while [ ! -e over ]; do sleep 0.02; done; touch ended";
-    let mut guard = command.args(["--", "sh", "-c", script]).spawn().unwrap();
-    until("it begins", || remote.file("begun").exists().then_some(()));
-    guard.kill().unwrap();
-    guard.wait().unwrap();
-    remote.until_lease("orphaned");
+    let script = "touch $0.begun; while [ ! -e over ]; do sleep 0.02; done; touch $0.ended";
+    let report = ["guard", "--site", "ispot", "--name", "report"];
+    let mut far = remote.command("guard", &report);
+    // Of this one it can be known that it is gone, and it is looked for at the same times.
+    let mut near = pointsman(&remote.place, &report);
+    near.env("POINTSMAN_SOCKET", remote.place.state().join("admin.sock"));
+    for (guard, name) in [(&mut far, "far"), (&mut near, "near")] {
+        let mut guard = guard
+            .args(["--", "sh", "-c", script, name])
+            .spawn()
+            .unwrap();
+        let begun = remote.file(&format!("{name}.begun"));
+        until("it begins", || begun.exists().then_some(()));
+        guard.kill().unwrap();
+        guard.wait().unwrap();
+    }
+    until("both are orphaned", || {
+        let all = remote.lease();
+        let orphaned = (0..2).filter(|at| all[at]["state"] == "orphaned").count();
+        (orphaned == 2).then_some(())
+    });
     fs::write(remote.file("over"), "").unwrap();
-    until("it ends", || remote.file("ended").exists().then_some(()));
+    until("one is seen gone", || {
+        let all = remote.lease();
+        (all.as_array().map(Vec::len) == Some(1)).then_some(())
+    });
+    assert_eq!(remote.lease()[0]["id"], 1);
     let flip = ["flip", "ispot", "--to", "backup", "--yes"];
 
     let (code, words) = remote.run("operate", &flip);
