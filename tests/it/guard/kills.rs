@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn the_job_of_a_killed_guard_blocks_flips_until_it_is_seen_gone() {
-    let stage = guarded("{guard_wait: 1h}");
+    let stage = guarded("{guard_wait: 20s}");
     let mut job = stage.begin(COPY, "job");
 
     job.kill_guard();
@@ -86,7 +86,7 @@ fn a_job_that_ends_while_the_daemon_is_away_tells_the_next() {
 #[test]
 fn when_guard_and_daemon_are_killed_the_job_is_found_by_the_next_daemon() {
     for guard_first in [true, false] {
-        let mut stage = guarded("{guard_wait: 1h}");
+        let mut stage = guarded("{guard_wait: 20s}");
         let mut job = stage.begin(COPY, "job");
         if guard_first {
             job.kill_guard();
@@ -110,7 +110,7 @@ fn when_guard_and_daemon_are_killed_the_job_is_found_by_the_next_daemon() {
 
 #[test]
 fn when_all_three_are_killed_nothing_blocks_but_the_torn_side() {
-    let mut stage = guarded("{guard_wait: 1h}");
+    let mut stage = guarded("{guard_wait: 20s}");
     let mut job = stage.begin(COPY, "job");
     job.kill_guard();
     job.kill_job();
@@ -127,7 +127,7 @@ fn when_all_three_are_killed_nothing_blocks_but_the_torn_side() {
 
 #[test]
 fn an_orphan_is_released_with_a_reason_and_its_job_is_ended_if_it_is_there_after_all() {
-    let stage = guarded("{guard_wait: 1h}");
+    let stage = guarded("{guard_wait: 20s}");
     let mut job = stage.begin(COPY, "job");
     let release = |more: &[&str]| {
         let all = [&["guard", "--release", "1"], more].concat();
