@@ -268,6 +268,7 @@ impl Running {
         self.proxy.stop(Instant::now() + DRAIN_WITHIN).await;
         self.dns.stop();
         self.admin.stop().await;
+        self.handle.end().await;
         match self.control.join() {
             // Only now: what is in flight ends before another daemon may have the state.
             Ok(stopped) => stopped.end(),

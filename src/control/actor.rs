@@ -162,7 +162,10 @@ impl Actor {
                     None => return,
                 },
                 command = inbox.commands.recv() => match command {
-                    Some(Command::Stop(reply)) => return self.stop(&mut inbox.events, reply).await,
+                    Some(Command::Stop(reply)) => {
+                        self.stop(&mut inbox.events, reply).await;
+                        return self.see_out(inbox).await;
+                    }
                     Some(command) => self.obey(command),
                     None => return,
                 },
@@ -230,7 +233,7 @@ impl Actor {
                 self.reload_certificates();
                 let _ = reply.send(());
             }
-            Command::Stop(reply) => {
+            Command::Stop(reply) | Command::End(reply) => {
                 let _ = reply.send(());
             }
         }
@@ -311,6 +314,31 @@ impl Actor {
         let seen = self.closed.seen();
         self.journal_late(&seen);
         let _ = reply.send(());
+    }
+
+    /// Does what the last requests need, and nothing else, until the last of them has ended: first
+    /// writes are journalled, and jobs give their leases back.
+    async fn see_out(&mut self, inbox: &mut Inbox) {
+        let board = Arc::clone(&self.board);
+        loop {
+            // Every arm is a channel receive or a timer, which are cancel safe.
+            tokio::select! {
+                lanes = board.asked_for_writes() => self.open_for_writes(lanes),
+                () = sleep_until(self.copies.due), if self.copies.has_work() => {
+                    self.collect_writes();
+                }
+                command = inbox.commands.recv() => match command {
+                    Some(Command::Guard(ask)) => self.answer_guard(ask),
+                    // Whoever asked hears that the daemon is stopping.
+                    Some(Command::End(reply)) => {
+                        let _ = reply.send(());
+                        return;
+                    }
+                    Some(_) => {}
+                    None => return,
+                },
+            }
+        }
     }
 
     /// Tells the time as flips count it.

@@ -34,6 +34,7 @@ pub(super) enum Command {
     Guard(Ask),
     Reload(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
+    End(oneshot::Sender<()>),
 }
 
 /// Where an answer is awaited.
@@ -340,10 +341,21 @@ impl Handle {
         }
     }
 
-    /// Stops the actor: running flips that are not committed are restored first.
+    /// Stops what the actor does by itself: running flips that are not committed are restored first.
+    /// It goes on for the requests that are still to end, until [`Handle::end`].
     pub async fn stop(&self) {
+        self.have_stopped(Command::Stop).await;
+    }
+
+    /// Ends the actor: the last request has ended.
+    pub async fn end(&self) {
+        self.have_stopped(Command::End).await;
+    }
+
+    async fn have_stopped(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (reply, answer) = oneshot::channel();
-        if self.commands.send(Command::Stop(reply)).await.is_ok() {
+        // An actor that is gone has stopped.
+        if self.commands.send(command(reply)).await.is_ok() {
             let _ = answer.await;
         }
     }

@@ -107,7 +107,7 @@ pub(crate) fn handle(status: Status) -> Handle {
                 Command::Reload(reply) => {
                     let _ = reply.send(());
                 }
-                Command::Stop(reply) => {
+                Command::Stop(reply) | Command::End(reply) => {
                     let _ = reply.send(());
                     return;
                 }

@@ -354,6 +354,39 @@ fn writes_are_known_after_a_kill_at_least_and_after_a_stop_exactly() {
 }
 
 #[test]
+fn a_first_write_that_comes_while_the_daemon_stops_is_served_and_counted() {
+    let mut stage = apart("{}");
+    let address = stage.place.http().parse().unwrap();
+    let slow = std::thread::spawn(move || Client::connect(address).get(HOST, "/wait").unwrap());
+    until("it is at the origin", || {
+        (!stage.live.seen_at("/wait").is_empty()).then_some(())
+    });
+    let mut late = Client::connect(address);
+    late.send(&format!("POST / HTTP/1.1\r\nHost: {HOST}\r\n"));
+    let mut daemon = stage.daemon.take().unwrap();
+    daemon.signal("TERM");
+    daemon.until_said("stopping");
+    let began = Instant::now();
+
+    late.send("Content-Length: 0\r\n\r\n");
+
+    let answer = late.answer("POST").unwrap();
+    assert_eq!(
+        answer.status,
+        200,
+        "{} after {:?}",
+        answer.text(),
+        began.elapsed()
+    );
+    stage.live.let_go();
+    assert_eq!(slow.join().unwrap().status, 200);
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.said());
+    stage.start();
+    let shown = stage.until_uncopied("live", 1);
+    assert_eq!(shown["at_least"], false, "{shown}");
+}
+
+#[test]
 fn no_byte_of_a_first_write_goes_out_before_the_journal_knows_of_it() {
     let stage = apart("{}");
     let journal = stage.place.journal();
