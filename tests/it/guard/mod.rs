@@ -96,8 +96,8 @@ impl Guarded {
     /// The same, without waiting for its begin.
     fn start(&self, arguments: &[&str], name: &'static str, first: &str) -> Run {
         let script = format!(
-            "{first}\necho $$ > {name}.new && mv {name}.new {name}.begun\nwhile [ ! -e {name}.go ]; \
-             do sleep 0.02; done\nexit $(cat {name}.go)"
+            "{first}\necho $$ > {name}.new && mv {name}.new {name}.begun\nwhile [ ! -e {name}.go ] \
+             && [ -e {name}.begun ]; do sleep 0.02; done\nexit $(cat {name}.go)"
         );
         let mut command = self.command(arguments, &["sh", "-c", &script]);
         let said = fs::File::create(self.place.path().join(format!("{name}.said"))).unwrap();
@@ -252,7 +252,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // Whatever is left of it ends by itself when its folder is gone with the test.
+        // Whatever is left of it ends by itself, now or when its folder is gone with the test.
         self.let_go(1);
         let _ = self.guard.kill();
         let _ = self.guard.wait();

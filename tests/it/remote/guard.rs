@@ -37,7 +37,7 @@ fn a_job_runs_under_a_lease_of_another_host_with_a_token_for_that() {
 #[test]
 fn the_orphan_of_another_host_is_not_looked_for_here_and_only_an_operator_releases_it() {
     let remote = Remote::start();
-    let script = "touch $0.begun; while [ ! -e over ]; do sleep 0.02; done; touch $0.ended";
+    let script = "touch $0.begun; while [ ! -e over ] && [ -e $0.begun ]; do sleep 0.02; done; touch $0.ended";
     let report = ["guard", "--site", "ispot", "--name", "report"];
     let mut far = remote.command("guard", &report);
     // Of this one it can be known that it is gone, and it is looked for at the same times.
