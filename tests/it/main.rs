@@ -31,6 +31,7 @@ mod hold;
 mod hooks;
 mod hosts;
 mod house;
+mod incident_2010;
 mod increment;
 mod invite;
 mod kills;

@@ -1,12 +1,11 @@
 //! The story of 2010 with another end: live dies, backup takes over, live is repaired, and
 //! everything that people wrote meanwhile comes home.
 
-mod app;
-
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::support::app;
 use crate::support::client::Client;
 use crate::support::daemon::{OneSite, Place};
 use crate::support::nginx::Nginx;

@@ -1,6 +1,7 @@
 //! What the tests share: real daemons, recording origins, and waiting for conditions.
 
 pub(crate) mod api;
+pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;
