@@ -202,6 +202,7 @@ fn the_package_has_everything_that_is_delivered() {
         "README.md",
         "deploy/*",
         "deploy/examples/fence/*",
+        "deploy/examples/guard/*",
         "deploy/prometheus/*",
         "docs/*",
     ]

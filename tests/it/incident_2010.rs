@@ -380,6 +380,7 @@ fn back_to_live_with_a_kill_on_the_way(watched: &Watched<'_>, people: &People) {
         copy.wait().unwrap();
     }
     people.until_more("live", 30);
+    watched.until_copied("live", "backup");
 }
 
 fn nothing_is_lost(machines: &Machines, people: &People) {

@@ -4,6 +4,7 @@
 //! do and wait for files to go on.
 
 mod disk;
+mod examples;
 mod flips;
 mod group;
 mod kills;
