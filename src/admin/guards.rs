@@ -213,6 +213,7 @@ impl From<&GuardError> for Problem {
             GuardError::WouldLose(_) => (StatusCode::CONFLICT, "would-lose"),
             GuardError::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
             GuardError::NoLease(_) => (StatusCode::NOT_FOUND, NO_LEASE),
+            GuardError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown-guard"),
             GuardError::ToldToEnd(_) => (StatusCode::CONFLICT, NOT_ITS_TURN),
             GuardError::BegunBefore(_) => (StatusCode::CONFLICT, "begun-before"),
             GuardError::NoOrphan(_) => (StatusCode::CONFLICT, "no-orphan"),

@@ -106,6 +106,7 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     } else if status.diverged
         || status.problem.is_some()
         || status.emergency.is_some()
+        || !status.contradictions.is_empty()
         || site.has_failing_check()
     {
         "card warn"
@@ -159,7 +160,8 @@ fn site_card(page: &mut String, site: &SiteView) -> std::fmt::Result {
     if let Some(problem) = &status.problem {
         write!(page, "<p class=say>{}</p>", Escaped(problem))?;
     }
-    for text in says::access(status) {
+    let contradictions = says::contradictions(status).into_iter();
+    for text in contradictions.chain(says::access(status)) {
         write!(page, "<p class=say>{}</p>", Escaped(&text))?;
     }
     if let Some(emergency) = &status.emergency {

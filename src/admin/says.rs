@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::control::{
-    AccessSaid, CheckStatus, Emergency, GuardState, GuardStatus, SideChecks, SideFreshness,
-    SiteCopies, SiteStatus,
+    AccessSaid, CheckStatus, Contradiction, Emergency, GuardState, GuardStatus, SideChecks,
+    SideFreshness, SiteCopies, SiteStatus,
 };
 use crate::site::{self, Access, Skipped};
 
@@ -145,6 +145,16 @@ pub fn copies(site: &SiteView) -> Vec<String> {
     let torn = torn.iter().map(|torn| format!("{torn}."));
     let uncopied = uncopied.iter().map(|uncopied| format!("{uncopied}."));
     torn.chain(uncopied).collect()
+}
+
+/// Says which sides that do not serve do not behave so; a line for each.
+#[must_use]
+pub fn contradictions(site: &SiteStatus) -> Vec<String> {
+    let line = |raised: &Contradiction| {
+        let since = raised.since.strftime("%F %H:%M:%S UTC");
+        format!("Contradiction since {since}: {}.", raised.why)
+    };
+    site.contradictions.iter().map(line).collect()
 }
 
 /// Says which guarded jobs of a site run, and which may; a line for each.

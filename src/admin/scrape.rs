@@ -80,7 +80,7 @@ impl Collector for Published {
         gauges.read_findings(self.handle.findings());
         gauges.copies.read(&self.handle.copies().all());
         gauges.freshness.read(&self.handle.freshness().all());
-        gauges.read_guards(&self.handle.guards().all());
+        gauges.copies.read_guards(&self.handle.guards().all());
         gauges
             .all()
             .into_iter()
@@ -89,10 +89,12 @@ impl Collector for Published {
     }
 }
 
-/// What sides have taken that others lack.
+/// What sides have taken that others lack, who copies it, and who writes where nobody should.
 struct CopyGauges {
     uncopied: IntGaugeVec,
     torn: IntGaugeVec,
+    guards: IntGaugeVec,
+    contradiction: IntGaugeVec,
 }
 
 impl CopyGauges {
@@ -105,7 +107,17 @@ impl CopyGauges {
             names::SIDE_TORN,
             "1 while a copy onto a side was begun and has not succeeded.",
         );
+        let guards = Opts::new(
+            names::GUARD_LEASES,
+            "Leases of guarded jobs that are out, by whether their jobs show themselves.",
+        );
+        let contradiction = Opts::new(
+            names::CONTRADICTION,
+            "1 while a side that does not serve does not behave so.",
+        );
         Ok(Self {
+            guards: IntGaugeVec::new(guards, &["site", "state"])?,
+            contradiction: IntGaugeVec::new(contradiction, &["site", "side", "kind"])?,
             uncopied: IntGaugeVec::new(uncopied, &["site", "from", "to"])?,
             torn: IntGaugeVec::new(torn, &["site", "side"])?,
         })
@@ -124,6 +136,15 @@ impl CopyGauges {
                 let is_torn = copies.torn.iter().any(|torn| torn.side == *side);
                 let labels = &[site, side.as_str()];
                 self.torn.with_label_values(labels).set(is_torn.into());
+            }
+        }
+    }
+
+    fn read_guards(&self, guards: &[GuardStatus]) {
+        for guard in guards {
+            for bound in &guard.sites {
+                let labels = &[bound.site.as_str(), guard.state.word()];
+                self.guards.with_label_values(labels).inc();
             }
         }
     }
@@ -188,7 +209,6 @@ struct Gauges {
     check: IntGaugeVec,
     copies: CopyGauges,
     freshness: FreshnessGauges,
-    guards: IntGaugeVec,
     checks_in_flight: IntGauge,
     in_flight: IntGaugeVec,
     hold: IntGaugeVec,
@@ -230,11 +250,6 @@ impl Gauges {
             )?,
             copies: CopyGauges::new()?,
             freshness: FreshnessGauges::new()?,
-            guards: labelled(
-                names::GUARD_LEASES,
-                "Leases of guarded jobs that are out, by whether their jobs show themselves.",
-                &["site", "state"],
-            )?,
             check: labelled(
                 names::CHECK_OK,
                 "1 when a check of a side passed the last time.",
@@ -274,7 +289,7 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 21] {
+    fn all(&self) -> [&dyn Collector; 22] {
         [
             &self.epoch,
             &self.active,
@@ -286,7 +301,8 @@ impl Gauges {
             &self.freshness.lag,
             &self.freshness.lag_seconds,
             &self.freshness.went_backwards,
-            &self.guards,
+            &self.copies.guards,
+            &self.copies.contradiction,
             &self.checks_in_flight,
             &self.in_flight,
             &self.hold,
@@ -309,6 +325,10 @@ impl Gauges {
             self.diverged
                 .with_label_values(&[name])
                 .set(site.diverged.into());
+            for raised in &site.contradictions {
+                let labels = &[name, raised.side.as_str(), raised.kind.word()];
+                self.copies.contradiction.with_label_values(labels).set(1);
+            }
             for side in &site.sides {
                 let active = site.active.as_ref() == Some(side);
                 self.active
@@ -335,15 +355,6 @@ impl Gauges {
             .set(1);
         self.reload.set(status.file_problem.is_none().into());
         self.generation.set(whole(status.generation.0));
-    }
-
-    fn read_guards(&self, guards: &[GuardStatus]) {
-        for guard in guards {
-            for bound in &guard.sites {
-                let labels = &[bound.site.as_str(), guard.state.word()];
-                self.guards.with_label_values(labels).inc();
-            }
-        }
     }
 
     fn read_leases(&self, snapshot: &Snapshot) {

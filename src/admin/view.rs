@@ -155,6 +155,7 @@ impl WatchView {
 /// Tells whether there is more to say of a site than that it is well.
 fn has_something(site: &SiteStatus) -> bool {
     let is_well = site.active.is_some() && !site.diverged && site.problem.is_none();
+    let is_well = is_well && site.contradictions.is_empty();
     !is_well || site.flip.is_some() || site.emergency.is_some() || site.access_said.is_some()
 }
 

@@ -35,6 +35,7 @@ use super::repeats::Repeats;
 use super::request::Expected;
 use super::running::Running;
 use super::show::Shown;
+use super::standby::{Raised, Said as Contradicted};
 use super::status::{FlipStatus, Status};
 use super::version::Versions;
 
@@ -63,6 +64,8 @@ pub(super) enum Event {
     Lease(FlipId, &'static str, Timestamp),
     /// What became of the hooks of a flip.
     Hooks(FlipId, Said),
+    /// A side that does not serve behaves otherwise, or no longer.
+    Contradiction(Contradicted),
     /// What was found of guarded jobs.
     Guard(GuardEvent),
 }
@@ -118,6 +121,8 @@ pub(super) struct Actor {
     pub(super) copies: Copies,
     /// The leases of guarded jobs.
     pub(super) guards: Guards,
+    /// Per site, the sides that do not serve and do not behave so.
+    pub(super) contradictions: Raised,
     pub(super) versions: Versions,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
@@ -245,6 +250,7 @@ impl Actor {
             Event::Lease(flip, phase, until) => self.lease_known(flip, phase, until),
             Event::Hooks(flip, said) => self.hear_hook(flip, said),
             Event::Guard(event) => self.hear_of_guards(event),
+            Event::Contradiction(said) => self.hear_of_contradiction(said),
             Event::Timer(flip) if self.end_tunnels(flip) => {}
             Event::Timer(flip) | Event::TunnelsOver(flip) => {
                 let writes_in_flight = self.flips.get(&flip).is_some_and(|running| {

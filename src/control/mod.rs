@@ -56,6 +56,7 @@ mod rewrite;
 mod rules;
 mod running;
 mod show;
+mod standby;
 #[cfg(test)]
 pub(crate) mod standin;
 mod start;
@@ -84,6 +85,7 @@ pub use past::{HistoryError, PastFlip, PastMove};
 pub use plan::{PlannedFlip, PlannedStep};
 pub use read::Disk;
 pub use request::{Expected, FlipRequest, Forced, RequestKey, What};
+pub use standby::Contradiction;
 pub use start::{Control, StartError, Stopped};
 pub use status::{
     AccessSaid, CertStatus, Emergency, FlipStatus, PartStatus, PhaseEntry, SiteStatus, Status,

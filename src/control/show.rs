@@ -146,6 +146,7 @@ impl Actor {
         let moving = running.map(|moving| &moving.planned.site);
         let told = self.problems.keys().chain(self.unwritten.keys());
         let told = told.chain(self.emergencies.keys());
+        let told = told.chain(self.contradictions.keys());
         let due = self.ledger.due_rewrites().map(|(site, _)| site);
         let said = self.ledger.accesses.keys().map(|place| &place.site);
         let named = moving.chain(told).chain(self.rewritten.keys()).chain(due);
@@ -202,6 +203,7 @@ impl Actor {
                         .collect()
                 })
                 .unwrap_or_default(),
+            contradictions: self.contradictions.get(name).cloned().unwrap_or_default(),
             emergency: self.emergencies.get(name).cloned().map(Box::new),
         }
     }

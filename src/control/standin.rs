@@ -40,6 +40,7 @@ pub(crate) fn status(table: &Table, file: &Path) -> Status {
                 flip: None,
                 host: site.hosts[0].clone(),
                 sides: site.sides.iter().map(|side| side.name.clone()).collect(),
+                contradictions: Vec::new(),
                 emergency: None,
             })
             .map(Arc::new)

@@ -20,7 +20,7 @@ use super::answers::Standing;
 use super::background;
 use super::certs::{self as cert_files, CertWatch};
 use super::checks::{Findings, Rounds};
-use super::copies::Copies;
+use super::copies::{self, Copies};
 use super::evidence::ClosedLanes;
 use super::guards::Guards;
 use super::handle::{Command, Handle};
@@ -31,7 +31,7 @@ use super::repeats::Repeats;
 use super::status::Status;
 use super::version::Versions;
 use super::watch::{Watch, watch};
-use super::{freshness, invite_key, misfit, recover};
+use super::{freshness, invite_key, misfit, recover, standby};
 
 /// Commands that may wait for the actor; who comes when it is full waits to send.
 const COMMANDS: usize = 64;
@@ -101,9 +101,7 @@ impl Control {
         let survivors = hooks::end_survivors(&mut ledger);
         let past = recover::past(&mut ledger);
         let first = first_snapshot(&mut ledger, &table)?;
-        let generation = first.generation;
         let (guards, copies) = read_data(&mut ledger, &table);
-        let (shown_guards, shown_copies) = (guards.shown(), copies.shown());
         // After the journal: a key in an otherwise empty directory is no sign of a first start.
         let board = Switchboard::inviting(first, invite_key::open(lock.directory()));
         recover::mark_running(&lock, &board, &mut ledger);
@@ -112,12 +110,21 @@ impl Control {
         let (status, shown) = watch::channel(Arc::new(Status::empty()));
         let watch = watch_files(file, outbox.edits, &certs, outbox.certs)?;
         let findings = Arc::new(Findings::default());
-        let (rounds, freshness) = begin_rounds(&table, &findings, &board, &shown)?;
+        let looking = (&shown, &copies.shown(), &outbox.events);
+        let (rounds, freshness) = begin_rounds(&table, &findings, &board, looking)?;
+        let handle = Handle {
+            commands: outbox.commands,
+            status: shown,
+            findings,
+            copies: copies.shown(),
+            freshness,
+            guards: guards.shown(),
+        };
         let mut actor = Actor {
             file: file.into(),
             loader,
             table,
-            generation,
+            generation: board.current().generation,
             ledger,
             board: Arc::clone(&board),
             certs,
@@ -144,20 +151,13 @@ impl Control {
             repeats: Repeats::default(),
             copies,
             guards,
+            contradictions: BTreeMap::new(),
             versions: Versions::new(),
             status,
             events: outbox.events,
             started: Instant::now(),
         };
         actor.take_up();
-        let handle = Handle {
-            commands: outbox.commands,
-            status: shown,
-            findings,
-            copies: shown_copies,
-            freshness,
-            guards: shown_guards,
-        };
         let control = Self {
             actor,
             inbox,
@@ -280,10 +280,16 @@ fn begin_rounds(
     table: &Arc<Table>,
     findings: &Arc<Findings>,
     board: &Arc<Switchboard>,
-    status: &watch::Receiver<Arc<Status>>,
+    (status, copies, events): (
+        &watch::Receiver<Arc<Status>>,
+        &Arc<copies::Shown>,
+        &mpsc::Sender<Event>,
+    ),
 ) -> Result<(Rounds, Arc<freshness::Readings>), StartError> {
     let rounds = Rounds::begin(table, findings).map_err(StartError::Thread)?;
-    let freshness = freshness::begin_rounds(board, status.clone());
+    standby::begin_rounds(board, status.clone(), events.clone()).map_err(StartError::Thread)?;
+    let freshness =
+        freshness::begin_rounds(board, status.clone(), Arc::clone(copies), events.clone());
     Ok((rounds, freshness.map_err(StartError::Thread)?))
 }
 

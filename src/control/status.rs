@@ -13,6 +13,7 @@ use crate::site::{
 use crate::table::Chunks;
 
 use super::hooks::{HookEnded, HookStatus};
+use super::standby::Contradiction;
 
 /// Everything that `status` and the API show; counters live in the metrics instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub struct SiteStatus {
     pub host: String,
     /// All its sides.
     pub sides: Vec<SideName>,
+    /// Sides that do not serve and do not behave so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<Contradiction>,
     /// What its last flip left at risk, when that was an emergency.
     #[serde(default)]
     pub emergency: Option<Box<Emergency>>,

@@ -95,6 +95,26 @@ pub enum Failed {
     Command(String),
 }
 
+impl Failed {
+    /// Tells whether somebody answered, if otherwise than was expected.
+    #[must_use]
+    pub fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Timeout(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::Broken(_)
+            | Self::Unsendable(_) => false,
+            Self::Status { .. }
+            | Self::Value(_)
+            | Self::Body { .. }
+            | Self::Pattern { .. }
+            | Self::Answer(_)
+            | Self::Command(_) => true,
+        }
+    }
+}
+
 fn without(whole: bool, verb: &str, what: &str) -> String {
     let body = if whole {
         "the body"

@@ -246,6 +246,16 @@ pub enum OnFlip {
     Kill,
 }
 
+/// What a side that does not serve contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contradicts {
+    /// It says that it serves.
+    StandbyOnline,
+    /// It has taken a write that did not come through Pointsman.
+    StandbyWritten,
+}
+
 /// The move of one site that a flip makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Move {
@@ -411,6 +421,7 @@ words!(HookResult {
     Lost = "lost",
 });
 words!(OnFlip { Wait = "wait", Refuse = "refuse", Kill = "kill" });
+words!(Contradicts { StandbyOnline = "standby-online", StandbyWritten = "standby-written" });
 words!(DrainThen { Restore = "restore", Cut = "cut" });
 words!(Tunnels { Close = "close", Drain = "drain" });
 words!(Via { File = "file", Socket = "socket", Token = "token" });

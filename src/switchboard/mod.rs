@@ -35,6 +35,8 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::site::{Epoch, SideName, SiteName};
+
 pub use clock::{now_ms, sent};
 use crew::Crew;
 pub use crew::{Confirms, Publication, Turns};
@@ -91,6 +93,13 @@ impl Switchboard {
     /// Shares the current snapshot, for the control plane's longer looks.
     pub fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Shows the active side of a site, and its epoch; `None` while it is in doubt.
+    pub fn active(&self, site: &SiteName) -> Option<(SideName, Epoch)> {
+        let snapshot = self.current();
+        let lane = snapshot.site(site)?.lane.as_ref()?;
+        Some((lane.side.clone(), lane.epoch))
     }
 
     /// Replaces the snapshot in one store and tells every worker. Only `control` may call this.

@@ -43,6 +43,7 @@ mod path;
 mod resolve;
 mod scalar;
 mod schema;
+mod standby;
 mod tree;
 
 pub use check::{Ask, Check, DnsAsk, HttpAsk, Pattern, Peer, Preflight, Wanted};
@@ -61,6 +62,7 @@ pub use model::{
     OriginAddr, OriginTls, PathRule, ReadFile, Redirect, Side, Site, Table, Timeouts, Token, Words,
     ZoneTable,
 };
+pub use standby::Standby;
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ use super::freshness::Freshness;
 use super::hooks::Hooks;
 use super::matcher::Matcher;
 use super::path;
+use super::standby::Standby;
 
 /// A loaded table: everything but who is active, which only the journal knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,8 @@ pub struct Site {
     pub preflight: Preflight,
     /// What tells how new the data of a side are.
     pub freshness: Option<Box<Freshness>>,
+    /// What its sides answer while they do not serve.
+    pub standby: Option<Box<Standby>>,
     /// What users see while they cannot be served.
     pub maintenance: Maintenance,
     /// How long an origin may take.

@@ -51,6 +51,8 @@ pub const SIDE_DOWN: &str = "pointsman_side_down";
 pub const SIDE_UNCOPIED_WRITES: &str = "pointsman_side_uncopied_writes";
 /// 1 while a copy onto a side was begun and has not succeeded; labels `site`, `side`.
 pub const SIDE_TORN: &str = "pointsman_side_torn";
+/// 1 while a side that does not serve does not behave so; labels `site`, `side`, `kind`.
+pub const CONTRADICTION: &str = "pointsman_contradiction";
 /// Leases of guarded jobs that are out; labels `site`, `state`.
 pub const GUARD_LEASES: &str = "pointsman_guard_leases";
 /// By how much a side is older than the active one, in numbers; labels `site`, `side`.

@@ -56,6 +56,7 @@ mod requests;
 mod resumption;
 mod rules;
 mod sharing;
+mod standby;
 mod support;
 mod systemd;
 mod table;

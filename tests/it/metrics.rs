@@ -70,6 +70,7 @@ fn a_running_daemon_shows_the_metrics_as_they_are_explained_and_promtool_finds_n
     seen.extend(scraped(&scrape(&place)));
     // So does what is read of a marker, by its kind.
     crate::freshness::while_a_lag_shows(|place| seen.extend(scraped(&scrape(place))));
+    crate::standby::while_a_contradiction_shows(|place| seen.extend(scraped(&scrape(place))));
     assert_eq!(seen, explained(&read("docs/metrics.md")));
     let (ok, said) = promtool_check(&text);
     assert!(ok && said.is_empty(), "{said}");

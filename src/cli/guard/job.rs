@@ -114,6 +114,7 @@ impl Job {
         let mut cannot = String::new();
         self.failed.read_to_string(&mut cannot)?;
         let was_told = told.borrow().is_some();
+        drop(told);
         if !cannot.is_empty() {
             out::complain(&format!("pointsman: the job cannot be started: {cannot}"));
         }

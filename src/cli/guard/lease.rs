@@ -123,6 +123,10 @@ fn say_ended(why: &str) {
 }
 
 fn tell(told: &watch::Sender<Option<Duration>>, grace: Duration, why: &str) {
+    // The job has ended, and its lease may have been given back by now.
+    if told.is_closed() {
+        return;
+    }
     let is_shorter = |before: Option<Duration>| before.is_none_or(|before| grace < before);
     told.send_if_modified(|before| {
         let is_new = is_shorter(*before);

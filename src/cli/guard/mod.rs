@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::admin::NO_LEASE;
 use crate::site::OnFlip;
 
 use super::client::{AskError, Client};
@@ -138,6 +139,7 @@ fn refused(error: &AskError) -> Exit {
         AskError::Unreachable { .. } | AskError::BrokenOff { .. } => Exit::Unreachable,
         AskError::TurnedAway(_) => Exit::Refused,
         AskError::Foreign(_) => Exit::Failed,
+        AskError::Refused(problem) if problem.code == NO_LEASE => Exit::NotItsTurn,
         AskError::Refused(problem) => match problem.status {
             404 | 422 => Exit::Usage,
             _ => Exit::NotItsTurn,

@@ -48,6 +48,7 @@ pub(super) fn table(status: &StatusView, now: Timestamp) -> String {
         text += &access::lines(&site.status, now);
         text += &emergency(&site.status);
         text += &copies(site);
+        text += &contradictions(&site.status);
         text += &guards(site, now);
         text += &backwards(site);
     }
@@ -67,6 +68,19 @@ fn copies(site: &SiteView) -> String {
         return lines;
     }
     format!("\n{}: what its sides have:\n{lines}", site.status.name)
+}
+
+/// Sides that do not serve and do not behave so; nothing when all do.
+fn contradictions(site: &SiteStatus) -> String {
+    let lines = says::contradictions(site).into_iter();
+    let lines: String = lines.map(|line| indented(&line)).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!(
+        "\nA STANDBY OF {} DOES NOT BEHAVE AS ONE:\n{lines}",
+        site.name
+    )
 }
 
 /// The guarded jobs that run, or may; nothing when there are none.
@@ -172,6 +186,7 @@ fn state(site: &SiteView, status: &StatusView) -> String {
             desired: Some(desired),
             ..
         } => format!("file asks for {desired}"),
+        SiteStatus { contradictions, .. } if !contradictions.is_empty() => "see below".into(),
         SiteStatus {
             problem: Some(_), ..
         }
@@ -355,6 +370,7 @@ pub(super) mod tests {
                 flip: None,
                 host: format!("www.{name}.example"),
                 sides: vec![SideName::new("live"), SideName::new("backup")],
+                contradictions: Vec::new(),
                 emergency: None,
             },
             in_flight: 12,

@@ -100,6 +100,8 @@ fn remark(site: &SiteView) -> String {
         "DOWN: pointsman status"
     } else if status.diverged && status.flip.is_none() {
         "the file asks for another side"
+    } else if !status.contradictions.is_empty() {
+        "A STANDBY IS ONLINE OR WRITTEN TO: pointsman status"
     } else if status.problem.is_some() {
         "needs a look: pointsman status"
     } else {

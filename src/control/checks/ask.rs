@@ -52,6 +52,14 @@ impl Question<'_> {
         }
     }
 
+    /// Asks once; `None` when the check passes, or nobody answers.
+    async fn answers_otherwise(&self, trust: &Trust) -> Option<String> {
+        let probe = self.probe(trust).ok()?;
+        let asked = probe::run(&probe, self.check.timeout).await;
+        let failed = asked.err().filter(probe::Failed::is_an_answer)?;
+        Some(format!("{} {failed}", self.place()))
+    }
+
     /// Says whom it asks for what: `http://127.0.0.1:9101/quiz`.
     pub(super) fn place(&self) -> String {
         match &self.check.ask {
@@ -103,6 +111,23 @@ impl Question<'_> {
             answer: ask.answer.clone(),
         }
     }
+}
+
+/// Asks every origin of a side once, and says who answers otherwise than is expected; `None` when
+/// nobody does. Who does not answer says nothing.
+pub(in crate::control) async fn who_answers_otherwise(
+    site: &Site,
+    side: &Side,
+    expected: &Check,
+    trust: &Trust,
+) -> Option<String> {
+    for question in questions(site, side, expected) {
+        let otherwise = question.answers_otherwise(trust).await;
+        if otherwise.is_some() {
+            return otherwise;
+        }
+    }
+    None
 }
 
 /// Makes a request to one origin, as a visitor of the site who knows its address.

@@ -26,7 +26,7 @@ mod units;
 
 use super::background;
 
-pub(super) use ask::request;
+pub(super) use ask::{request, who_answers_otherwise};
 pub use findings::{CheckStatus, Findings, SideChecks};
 pub(super) use preflight::{Thoroughness, all};
 pub(super) use quiet::until_quiet;

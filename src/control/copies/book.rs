@@ -20,6 +20,9 @@ pub(crate) struct Book {
     torn: BTreeMap<SideName, Torn>,
     /// Copies that run.
     copies: Vec<Copy>,
+    /// When the last copy onto a side ended, however that was.
+    #[serde(default)]
+    ended: BTreeMap<SideName, Timestamp>,
 }
 
 /// What a side has taken.
@@ -113,6 +116,27 @@ struct Copy {
     had: BTreeMap<SideName, Mark>,
     /// Why its target was torn before.
     torn_before: Option<Torn>,
+}
+
+/// What copies were made onto a side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::control) struct CopyOnto {
+    /// One runs.
+    pub(in crate::control) runs: bool,
+    /// When the last one ended; `None` when none is known of.
+    pub(in crate::control) ended: Option<Timestamp>,
+}
+
+impl CopyOnto {
+    /// Tells whether copies of this side are made so that they are known of.
+    pub(in crate::control) fn is_known(self) -> bool {
+        self.runs || self.ended.is_some()
+    }
+
+    /// Tells whether one has run since then, or runs.
+    pub(in crate::control) fn has_run_since(self, then: Timestamp) -> bool {
+        self.runs || self.ended.is_some_and(|ended| ended >= then)
+    }
 }
 
 /// Writes that one side has and another has not.
@@ -225,6 +249,14 @@ impl Book {
         }
     }
 
+    /// Shows what copies were made onto a side.
+    pub(super) fn onto(&self, side: &SideName) -> CopyOnto {
+        CopyOnto {
+            runs: self.copies.iter().any(|copy| copy.to == *side),
+            ended: self.ended.get(side).copied(),
+        }
+    }
+
     /// Tells whether somebody makes a copy.
     pub(super) fn copies_by(&self, by: Copier) -> bool {
         self.copies.iter().any(|copy| copy.by == by)
@@ -260,9 +292,10 @@ impl Book {
     }
 
     /// Ends the copy that somebody made; one that did not succeed leaves its target torn.
-    pub(super) fn end_copy(&mut self, by: Copier, succeeded: bool) {
+    pub(super) fn end_copy(&mut self, by: Copier, succeeded: bool, now: Timestamp) {
         let ended = self.copies.extract_if(.., |copy| copy.by == by);
         for copy in ended.collect::<Vec<_>>() {
+            self.ended.insert(copy.to.clone(), now);
             if !succeeded {
                 continue;
             }

@@ -40,7 +40,7 @@ fn copy(book: &mut Book, (from, to): (&str, &str), manner: Manner, meanwhile: u6
         Unsure::default(),
     );
     book.took(&side(from), &batch(meanwhile, 50));
-    book.end_copy(by, true);
+    book.end_copy(by, true, Timestamp::UNIX_EPOCH);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_copy_that_does_not_succeed_leaves_its_target_torn_and_brings_nothing() {
     );
     assert!(book.torn(&backup).is_some(), "from its first moment");
 
-    book.end_copy(by, false);
+    book.end_copy(by, false, Timestamp::UNIX_EPOCH);
 
     assert_eq!(book.torn(&backup), Some(&torn()));
     assert_eq!(writes(&book, "live", "backup"), 5);
@@ -159,7 +159,7 @@ fn copies_that_all_fail_do_not_make_the_book_grow() {
         let sides = (&side("live"), &side("backup"));
         book.took(&side("live"), &batch(1, 10 + turn));
         book.begin_copy(by, sides, Manner::Overwrites, torn(), Unsure::default());
-        book.end_copy(by, false);
+        book.end_copy(by, false, Timestamp::UNIX_EPOCH);
     }
 
     let all = book.uncopied(&side("live"), &side("backup"));
@@ -181,7 +181,7 @@ fn writes_that_are_at_the_origin_when_a_copy_begins_are_not_said_to_be_in_it() {
     };
 
     book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn(), unsure);
-    book.end_copy(by, true);
+    book.end_copy(by, true, Timestamp::UNIX_EPOCH);
 
     let left = book.uncopied(&live, &backup).expect("two were in flight");
     assert_eq!((left.writes, left.at_least), (2, false));
@@ -199,7 +199,7 @@ fn what_was_given_up_when_a_copy_begins_makes_its_count_the_least_there_is() {
     };
 
     book.begin_copy(by, (&live, &backup), Manner::Overwrites, torn(), unsure);
-    book.end_copy(by, true);
+    book.end_copy(by, true, Timestamp::UNIX_EPOCH);
 
     let left = book.uncopied(&live, &backup).expect("some may be lost");
     assert_eq!((left.writes, left.at_least), (1, true));
@@ -221,7 +221,7 @@ fn a_job_whose_lease_is_held_goes_on_after_a_start_and_others_have_torn_their_ta
         );
 
         book.take_up(&BTreeSet::from_iter(held.then_some(GuardId(3))));
-        book.end_copy(by, true);
+        book.end_copy(by, true, Timestamp::UNIX_EPOCH);
 
         assert_eq!(book.torn(&backup).is_some(), is_torn);
         assert_eq!(writes(&book, "live", "backup") == 0, held);
@@ -238,7 +238,7 @@ fn a_job_that_runs_is_no_reason_to_refuse_a_flip_that_waits_for_it() {
     assert!(book.torn(&backup).is_some());
     assert_eq!(book.torn_before_jobs(&backup), None);
 
-    book.end_copy(first, false);
+    book.end_copy(first, false, Timestamp::UNIX_EPOCH);
     assert!(book.torn_before_jobs(&backup).is_some());
 
     let second = Copier::Guard(GuardId(4));

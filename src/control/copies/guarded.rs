@@ -15,7 +15,8 @@ use super::rules;
 impl Copies {
     /// Ends the copies of a job: one that did not succeed leaves its target torn.
     pub(in crate::control) fn end_guarded(&mut self, id: GuardId, succeeded: bool) {
-        self.change_guarded(id, |book, by| book.end_copy(by, succeeded));
+        let now = Timestamp::now();
+        self.change_guarded(id, |book, by| book.end_copy(by, succeeded, now));
     }
 
     /// Takes back that a job began copies: nothing of it was done.

@@ -26,6 +26,7 @@ mod owner;
 mod rules;
 mod shown;
 
+pub(super) use book::CopyOnto;
 pub use book::{Torn, Uncopied};
 pub(super) use owner::{Copies, SitesRan};
 pub(super) use rules::When;

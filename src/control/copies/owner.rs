@@ -298,7 +298,8 @@ impl Actor {
                 match ran {
                     Ran { begun: 0, .. } => book.drop_copy(Copier::Flip(id)),
                     Ran { succeeded, .. } => {
-                        book.end_copy(Copier::Flip(id), succeeded == hooks);
+                        let succeeded = succeeded == hooks;
+                        book.end_copy(Copier::Flip(id), succeeded, Timestamp::now());
                     }
                 }
                 self.copies.unwritten.insert(site.clone());

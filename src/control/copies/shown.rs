@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::site::{SideName, SiteName};
 use crate::table::Site;
 
-use super::book::{Book, Torn, Uncopied};
+use super::book::{Book, CopyOnto, Torn, Uncopied};
 
 /// How many of the busiest paths are named to an operator.
 const PATHS_SHOWN: usize = 3;
@@ -21,6 +21,9 @@ pub struct SiteCopies {
     /// All its sides; empty when it was never written to.
     #[serde(skip)]
     pub sides: Vec<SideName>,
+    /// What copies were made onto each.
+    #[serde(skip)]
+    pub(in crate::control) onto: BTreeMap<SideName, CopyOnto>,
     /// Writes that a side has taken and another lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncopied: Vec<Uncopied>,
@@ -69,12 +72,23 @@ impl Shown {
         self.lock().clone()
     }
 
+    /// Shows what copies were made onto a side; nothing is known where sides share their storage.
+    pub(in crate::control) fn onto(&self, site: &SiteName, side: &SideName) -> CopyOnto {
+        let all = self.lock();
+        let found = all.get(site).and_then(|copies| copies.onto.get(side));
+        found.copied().unwrap_or_default()
+    }
+
     pub(super) fn show(&self, site: &Site, book: &Book) {
         let sides: Vec<_> = site.sides.iter().map(|side| side.name.clone()).collect();
         let torn = book.all_torn().iter();
         let torn = torn.filter(|(side, _)| site.side(side).is_some());
         let copies = SiteCopies {
             uncopied: book.all_uncopied(&sides),
+            onto: sides
+                .iter()
+                .map(|side| (side.clone(), book.onto(side)))
+                .collect(),
             sides,
             torn: torn
                 .map(|(side, torn)| TornSide {

@@ -19,12 +19,16 @@
 //! A reading that is older than the one before it, of the same active side in the same epoch, alarms
 //! at once; a round in which a flip ends compares nothing.
 //!
+//! A standby that is newer than the active side, or whose marker moves while no copy runs, was written
+//! to by somebody else: `standby` tells everybody.
+//!
 //! A crash loses what the rounds read, and the next start begins without any. Tests: `tests/it/freshness.rs`, and beside the code.
 
 mod marker;
 mod read;
 mod rounds;
 mod shown;
+mod standby;
 
 use std::sync::Arc;
 

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::certs::Trust;
-use crate::site::{Epoch, SideName, SiteName};
+use crate::site::{Contradicts, Epoch, SideName, SiteName};
 use crate::switchboard::Switchboard;
 use crate::table::{Site, Table};
 
+use super::super::actor::Event;
 use super::super::background;
+use super::super::copies;
+use super::super::standby::{Teller, is_moving};
 use super::super::status::Status;
 use super::marker::{self, Marker};
 use super::read::{self, Counts};
 use super::shown::{Backwards, Readings, SideFreshness};
+use super::standby::{Seen, Standbys};
 
 /// How many sites are read at once: each has one socket and a body of up to 1 MiB at a time. A
 /// thousand sites that answer within a second need 34, at the default of `every`.
@@ -31,6 +35,8 @@ const AT_ONCE: usize = 64;
 pub(in crate::control) fn begin(
     board: &Arc<Switchboard>,
     status: watch::Receiver<Arc<Status>>,
+    copies: Arc<copies::Shown>,
+    events: mpsc::Sender<Event>,
 ) -> std::io::Result<Arc<Readings>> {
     let readings = Arc::new(Readings::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -40,7 +46,11 @@ pub(in crate::control) fn begin(
     let thread = std::thread::Builder::new().name("freshness".into());
     thread.spawn(move || {
         background::give_way(background::NICENESS / 3);
-        runtime.block_on(run(board, status, &shown));
+        let standbys = StandbyWatch {
+            copies,
+            teller: Teller::new(Contradicts::StandbyWritten, events),
+        };
+        runtime.block_on(run(board, status, &shown, standbys));
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
     })?;
@@ -51,6 +61,7 @@ async fn run(
     board: Arc<Switchboard>,
     mut status: watch::Receiver<Arc<Status>>,
     readings: &Readings,
+    mut standbys: StandbyWatch,
 ) {
     let trust = Arc::new(Trust::default());
     let mut watched = Watched::default();
@@ -62,13 +73,19 @@ async fn run(
         tokio::select! {
             changed = status.changed() => match changed {
                 // Whatever changes the table publishes the status after it.
-                Ok(()) => watched.follow(&board.current().table, readings),
+                Ok(()) => {
+                    watched.follow(&board.current().table, readings);
+                    for gone in std::mem::take(&mut watched.gone) {
+                        standbys.teller.keep(&gone, &[]).await;
+                    }
+                }
                 Err(_) => return,
             },
             Some(done) = rounds.join_next(), if !rounds.is_empty() => {
                 // One that panicked has a bug, which was printed.
                 if let Ok(round) = done {
-                    watched.note(&round, readings);
+                    let moves = is_moving(&status.borrow(), &round.site.name);
+                    watched.note(&round, readings, moves, &mut standbys).await;
                 }
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -84,13 +101,15 @@ async fn run(
 struct Round {
     site: Arc<Site>,
     began: Instant,
+    /// The same by the clock on the wall.
+    at: Timestamp,
     active: Option<(SideName, Epoch)>,
     sides: Vec<(SideName, Result<Marker, String>)>,
 }
 
 async fn one(site: Arc<Site>, board: Arc<Switchboard>, trust: Arc<Trust>) -> Round {
-    let began = Instant::now();
-    let before = active(&board, &site.name);
+    let (began, at) = (Instant::now(), Timestamp::now());
+    let before = board.active(&site.name);
     let is_active = |side: &SideName| before.as_ref().is_some_and(|(active, _)| active == side);
     let mut names: Vec<_> = site.sides.iter().map(|side| side.name.clone()).collect();
     // The active side first: what is written meanwhile is no lag of the others.
@@ -108,20 +127,34 @@ async fn one(site: Arc<Site>, board: Arc<Switchboard>, trust: Arc<Trust>) -> Rou
         };
         sides.push((name, read));
     }
+    look_again(&site, &mut sides, &trust).await;
     // A flip in between leaves nobody to compare with.
-    let active = before.filter(|before| active(&board, &site.name).as_ref() == Some(before));
+    let active = before.filter(|before| board.active(&site.name).as_ref() == Some(before));
     Round {
         site,
         began,
+        at,
         active,
         sides,
     }
 }
 
-fn active(board: &Switchboard, site: &SiteName) -> Option<(SideName, Epoch)> {
-    let snapshot = board.current();
-    let lane = snapshot.site(site)?.lane.as_ref()?;
-    Some((lane.side.clone(), lane.epoch))
+/// Reads the active side, which is the first, once more when another seems to be newer: a copy may
+/// have brought there meanwhile what is there by now.
+async fn look_again(site: &Site, sides: &mut [(SideName, Result<Marker, String>)], trust: &Trust) {
+    let Some(((active, Ok(marker)), others)) = sides.split_first_mut() else {
+        return;
+    };
+    let is_newer = |(_, read): &(SideName, Result<Marker, String>)| {
+        read.as_ref().is_ok_and(|other| marker.is_older_than(other))
+    };
+    if let Some(freshness) = &site.freshness
+        && others.iter().any(is_newer)
+        && let Ok(again) = read::side(site, freshness, active, Counts::Newest, trust).await
+        && marker.is_older_than(&again)
+    {
+        *marker = again;
+    }
 }
 
 fn every(site: &Site) -> Duration {
@@ -135,6 +168,8 @@ struct Watched {
     /// What was taken up last.
     table: Option<Arc<Table>>,
     sites: BTreeMap<SiteName, WatchedSite>,
+    /// Sites that have left, and of which nothing is to be raised any more.
+    gone: Vec<SiteName>,
     /// When each that is not being read is next.
     queue: BTreeSet<(Instant, SiteName)>,
 }
@@ -144,6 +179,7 @@ struct WatchedSite {
     /// `None` while it is being read.
     due: Option<Instant>,
     history: Option<History>,
+    standbys: Standbys,
 }
 
 /// What an active side had in its epoch.
@@ -188,6 +224,7 @@ impl Watched {
         for (name, gone) in old {
             gone.due.map(|due| self.queue.remove(&(due, name.clone())));
             readings.forget(&name);
+            self.gone.push(name);
         }
     }
 
@@ -203,10 +240,13 @@ impl Watched {
                 .unwrap_or_else(|| SideFreshness::unknown(side.name.clone()))
         });
         readings.put(site.name.clone(), sides.collect());
+        let known = before.map(|before| (before.history, before.standbys));
+        let (history, standbys) = known.unwrap_or_default();
         let watched = WatchedSite {
             site: Arc::clone(site),
             due: None,
-            history: before.and_then(|before| before.history),
+            history,
+            standbys,
         };
         self.sites.insert(site.name.clone(), watched);
     }
@@ -231,7 +271,13 @@ impl Watched {
     }
 
     /// Shows what a round read, unless its site is another by now.
-    fn note(&mut self, round: &Round, readings: &Readings) {
+    async fn note(
+        &mut self,
+        round: &Round,
+        readings: &Readings,
+        moves: bool,
+        standbys: &mut StandbyWatch,
+    ) {
         let watched = self.sites.get_mut(&round.site.name);
         let Some(watched) = watched.filter(|known| Arc::ptr_eq(&known.site, &round.site)) else {
             return;
@@ -240,9 +286,61 @@ impl Watched {
         let name = round.site.name.clone();
         show(&mut shown, round);
         watched.look_back(round, &mut shown);
+        standbys.look(&mut watched.standbys, round, moves).await;
         readings.put(name.clone(), shown);
         let due = round.began + every(&round.site);
         self.enqueue(&name, due.max(Instant::now()));
+    }
+}
+
+/// What the standbys are held against, and where it is said.
+struct StandbyWatch {
+    copies: Arc<copies::Shown>,
+    teller: Teller,
+}
+
+impl StandbyWatch {
+    /// Looks whether a side that does not serve was written to by somebody else.
+    async fn look(&mut self, standbys: &mut Standbys, round: &Round, moves: bool) {
+        let Some(active) = &round.active else {
+            return;
+        };
+        let site = &round.site.name;
+        let read = |(side, read): &(SideName, Result<Marker, String>)| {
+            Some((side.clone(), read.as_ref().ok()?.clone()))
+        };
+        let (of_active, others): (Vec<_>, Vec<_>) = round
+            .sides
+            .iter()
+            .filter_map(read)
+            .partition(|(side, _)| *side == active.0);
+        let standbys = standbys.of(active);
+        if !moves {
+            let others: Vec<_> = others.iter().map(|(side, _)| side.clone()).collect();
+            self.teller.keep(site, &others).await;
+        }
+        for (side, marker) in &others {
+            let seen = Seen {
+                side,
+                marker,
+                at: round.at,
+                copies: self.copies.onto(site, side),
+            };
+            match of_active.first() {
+                Some((_, active)) if !moves => {
+                    let why = standbys.judge(seen, active);
+                    let why = why.map(|why| {
+                        format!(
+                            "{side} of {site} does not serve, and was written to by somebody else \
+                             than Pointsman: {why}; see who writes there, and bring it over before \
+                             the next copy overwrites it"
+                        )
+                    });
+                    self.teller.say(site, side, why).await;
+                }
+                Some(_) | None => standbys.pass_over(seen),
+            }
+        }
     }
 }
 

@@ -204,6 +204,9 @@ pub enum GuardError {
     /// There is no such lease: it is over, was released, or the key is another's.
     #[error("there is no lease {0} with this key: it has ended, or was released")]
     NoLease(GuardId),
+    /// There is no lease of this number to be released.
+    #[error("there is no guard {0}: `pointsman guard --list` shows those that are out")]
+    Unknown(GuardId),
     /// The job was told to end before it began.
     #[error("guard {0} was told to end: a flip goes before it")]
     ToldToEnd(GuardId),

@@ -210,7 +210,7 @@ impl Actor {
         if reason.trim().is_empty() {
             return Err(GuardError::ReasonNeeded);
         }
-        let out = self.guards.out.get(&id).ok_or(GuardError::NoLease(id))?;
+        let out = self.guards.out.get(&id).ok_or(GuardError::Unknown(id))?;
         if !out.has_expired(Instant::now()) {
             return Err(GuardError::NoOrphan(id));
         }

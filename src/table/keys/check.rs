@@ -79,6 +79,9 @@ pub(super) const QUIET: &[Key] = &[
     GET, HEAD, STATUS, HEADER, BODY, BODY_REGEX, JSON, TCP, DNS, COMMAND, TIMEOUT,
 ];
 
+/// `sites.<site>.standby.expect`: what a visitor can see.
+pub(super) const EXPECT: &[Key] = &[GET, HEAD, STATUS, BODY, BODY_REGEX, TIMEOUT];
+
 const GET: Key = key(
     "get",
     Shape::Form(&TARGET),

@@ -25,6 +25,7 @@ mod json;
 mod policy;
 mod root;
 mod site;
+mod standby;
 #[cfg(test)]
 mod tests;
 

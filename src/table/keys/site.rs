@@ -9,6 +9,7 @@ use super::form::{
 };
 use super::freshness::FRESHNESS;
 use super::policy::{FLIP, MAINTENANCE, READ_ONLY, TIMEOUTS};
+use super::standby::STANDBY;
 use super::{Key, Need, Shape};
 
 /// `sites.<site>`.
@@ -102,6 +103,12 @@ pub(super) const SITE: &[Key] = &[
         Shape::Keys(FRESHNESS),
         Need::LeftOut("sides are not compared"),
         "A marker that tells how new the data of a side are.",
+    ),
+    key(
+        "standby",
+        Shape::Keys(STANDBY),
+        Need::LeftOut("nothing is asked of it"),
+        "What a side that does not serve answers by itself; another answer raises the alarm.",
     ),
     key(
         "maintenance",

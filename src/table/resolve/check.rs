@@ -79,6 +79,32 @@ pub(super) fn preflight(
     (preflight, defaults)
 }
 
+/// Reads `standby.expect`: what a visitor is to see.
+pub(super) fn expect(report: &mut Report, at: &At<'_>, defaults: Defaults) -> Option<Check> {
+    let fields = fields(report, at)?;
+    let timeout = timeout(report, &fields, defaults.timeout);
+    let (get, head) = (fields.find(report, "get"), fields.find(report, "head"));
+    let (at, method) = match (get, head) {
+        (Some(_), Some(head)) => {
+            let message = "a check makes one request, and `get` is there already";
+            head.wrong(report, Wrong::new(message, "keep one of the two"));
+            return None;
+        }
+        (None, Some(head)) => (head, Method::HEAD),
+        (Some(get), None) => (get, Method::GET),
+        (None, None) => {
+            fields.need(report, "get", "get: /");
+            return None;
+        }
+    };
+    Some(Check {
+        name: "standby".into(),
+        timeout,
+        tries: 1,
+        ask: Ask::Http(visit(report, &at, &fields, method)?),
+    })
+}
+
 /// Reads `flip.quiet`.
 pub(super) fn quiet(
     report: &mut Report,
@@ -195,35 +221,50 @@ fn refuse_answers(report: &mut Report, fields: &Fields<'_>, ask: &str) {
 }
 
 fn http(report: &mut Report, at: &At<'_>, fields: &Fields<'_>, method: Method) -> Option<Ask> {
-    // RFC 9110 §9.3.2: a response to HEAD has no content.
     if method == Method::HEAD {
-        for key in ["body", "body_regex", "json"] {
-            if let Some(at) = fields.find(report, key) {
-                let message = "an answer to HEAD has no body to look at";
-                let remedy = format!("write `get`, or leave `{key}` out");
-                at.wrong(report, Wrong::new(message, remedy));
-            }
-        }
+        has_no_body(report, fields, "json");
+    }
+    let header = fields.find(report, "header");
+    let header = header.map(|at| header_fields(report, &at));
+    let json = fields.find(report, "json");
+    let json = json.and_then(|at| json_value(report, &at));
+    Some(Ask::Http(HttpAsk {
+        fields: header.unwrap_or_default(),
+        json,
+        ..visit(report, at, fields, method)?
+    }))
+}
+
+/// Reads what a visitor can see of an answer.
+fn visit(report: &mut Report, at: &At<'_>, fields: &Fields<'_>, method: Method) -> Option<HttpAsk> {
+    if method == Method::HEAD {
+        has_no_body(report, fields, "body");
+        has_no_body(report, fields, "body_regex");
     }
     let status = fields.find(report, "status");
     let status = status.map_or(vec![200..=200], |at| statuses(report, &at));
-    let header = fields.find(report, "header");
-    let header = header.map(|at| header_fields(report, &at));
     let body = fields.find(report, "body");
     let body = body.and_then(|at| at.text(report));
     let body_pattern = fields.find(report, "body_regex");
     let body_pattern = body_pattern.and_then(|at| at.parse(report, pattern));
-    let json = fields.find(report, "json");
-    let json = json.and_then(|at| json_value(report, &at));
-    Some(Ask::Http(HttpAsk {
+    Some(HttpAsk {
         path: at.parse(report, request_target)?,
         method,
         status,
-        fields: header.unwrap_or_default(),
+        fields: Vec::new(),
         body: body.map(str::to_owned),
         body_pattern,
-        json,
-    }))
+        json: None,
+    })
+}
+
+/// RFC 9110 §9.3.2: a response to HEAD has no content.
+fn has_no_body(report: &mut Report, fields: &Fields<'_>, key: &str) {
+    if let Some(at) = fields.find(report, key) {
+        let message = "an answer to HEAD has no body to look at";
+        let remedy = format!("write `get`, or leave `{key}` out");
+        at.wrong(report, Wrong::new(message, remedy));
+    }
 }
 
 fn statuses(report: &mut Report, at: &At<'_>) -> Vec<RangeInclusive<u16>> {

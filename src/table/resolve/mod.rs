@@ -15,6 +15,7 @@ mod hooks;
 mod names;
 mod policy;
 mod site;
+mod standby;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,7 +13,7 @@ use super::super::schema::{At, Fields, Wrong};
 use super::super::tree::Value;
 use super::dns::zone_of;
 use super::names::{self, Claims, Surroundings};
-use super::{Context, check, freshness, policy, tls};
+use super::{Context, check, freshness, policy, standby, tls};
 
 /// A reason is a line in the journal and in a log; longer ones belong elsewhere.
 const REASON_LETTERS_MAX: usize = 1_000;
@@ -110,6 +110,8 @@ fn one(
     let (preflight, defaults) = check::preflight(report, preflight.as_ref(), &sides);
     let freshness = fields.find(report, "freshness");
     let freshness = freshness.and_then(|at| freshness::freshness(report, &at));
+    let standby = fields.find(report, "standby");
+    let standby = standby.and_then(|at| standby::standby(report, &at, defaults));
     let storage = fields.value_or(report, "storage", Storage::Separate, scalar::word);
     let flip = fields.find(report, "flip");
     let flip = policy::flip(report, flip.as_ref(), defaults, &sides);
@@ -131,6 +133,7 @@ fn one(
         flip,
         preflight,
         freshness: freshness.map(Box::new),
+        standby: standby.map(Box::new),
         maintenance: policy::maintenance(context, maintenance.as_ref()),
         timeouts,
     }

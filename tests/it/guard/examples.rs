@@ -34,15 +34,24 @@ fn path(stage: &Guarded) -> String {
 }
 
 #[test]
-fn of_both_directions_the_one_whose_turn_it_is_copies_and_the_other_says_nothing() {
+fn of_both_pairs_the_one_whose_turn_it_is_copies_and_the_other_says_nothing() {
     let stage = guarded("{}");
     let copied = "echo $POINTSMAN_FROM to $POINTSMAN_TO >> copied";
     put(&stage, "copy-to-standby", copied);
     for name in ["copy.cron", "pointsman-copy.service"] {
         let guards = guards(name);
-        assert_eq!(guards.len(), 2, "{name}: {guards:?}");
-        let codes = guards.iter().map(|words| {
-            let words = words.iter().map(|word| word.replace("/usr/local/bin/", ""));
+        let [of_live] = &guards[..] else {
+            panic!("{name}: one pair, one direction: {guards:?}");
+        };
+        // As the comment above it says.
+        let of_backup = of_live
+            .join(" ")
+            .replace("--from live --to backup", "--from backup --to live");
+        let both = [of_live.join(" "), of_backup];
+        let codes = both.iter().map(|words| {
+            let words = words
+                .split(' ')
+                .map(|word| word.replace("/usr/local/bin/", ""));
             let mut guard = Command::new(POINTSMAN);
             guard
                 .arg("guard")

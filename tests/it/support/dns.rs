@@ -91,6 +91,7 @@ pub(crate) fn ispot(file: Option<&str>) -> Table {
             require_reason: false,
         },
         freshness: None,
+        standby: None,
         storage: pointsman::site::Storage::Separate,
         preflight: Preflight {
             every: Duration::from_secs(10),

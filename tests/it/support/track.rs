@@ -75,6 +75,7 @@ pub(crate) fn table(live: &[SocketAddr], backup: &[SocketAddr]) -> Table {
             require_reason: false,
         },
         freshness: None,
+        standby: None,
         storage: pointsman::site::Storage::Shared,
         preflight: Preflight {
             every: Duration::from_secs(10),
