@@ -57,6 +57,19 @@ impl Family {
         }
     }
 
+    /// Tells whether nothing of it is left.
+    ///
+    /// One look goes through the numbers in turn, and misses who is begun behind it by one who is
+    /// gone before it comes there; nobody does that twice by chance.
+    pub fn is_gone(&self) -> bool {
+        self.members().is_empty() && self.members().is_empty()
+    }
+
+    /// Tells whether a process can be told to be of it by its mark.
+    pub fn shows_its_mark(&self, process: i32) -> bool {
+        is_marked(process, &self.mark)
+    }
+
     fn seen(&self) -> io::Result<Vec<Found>> {
         let mut members = Vec::new();
         for entry in fs::read_dir("/proc")? {

@@ -21,5 +21,5 @@ mod stat;
 mod wait;
 
 pub use family::{Family, Found, end, named};
-pub use stat::{Leader, boot, can_look, group_of, leader, still_leads};
+pub use stat::{Leader, can_look, group_of, is_of_another_boot, leader, still_leads};
 pub use wait::{await_exit, in_words};

@@ -1,5 +1,6 @@
 //! What `/proc/N/stat` says of a process, and by that a process is known again.
 
+use std::sync::OnceLock;
 use std::{fs, io};
 
 use nix::errno::Errno;
@@ -30,7 +31,7 @@ pub(super) struct Stat {
 /// Notes who a process is; `None` when it is gone.
 pub fn leader(process: i32) -> Option<Leader> {
     let started = stat(process).ok()??.started;
-    let boot = boot();
+    let boot = boot().unwrap_or_default().to_owned();
     Some(Leader {
         process,
         started,
@@ -41,7 +42,7 @@ pub fn leader(process: i32) -> Option<Leader> {
 /// Tells whether a number still is that of the process it was.
 pub fn still_leads(leader: &Leader) -> bool {
     let is_same = |stat: Stat| stat.started == leader.started && stat.group == leader.process;
-    leader.boot == boot() && stat(leader.process).ok().flatten().is_some_and(is_same)
+    !is_of_another_boot(leader) && stat(leader.process).ok().flatten().is_some_and(is_same)
 }
 
 /// The number of the group that a process has led, however that ended; `None` when it was given to
@@ -61,10 +62,22 @@ pub fn can_look() -> bool {
     fs::exists("/proc/self/stat").unwrap_or(false)
 }
 
-/// Which boot of the machine this is; empty where the system does not tell.
-pub fn boot() -> String {
-    let told = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    told.map(|id| id.trim().to_owned()).unwrap_or_default()
+/// Tells whether a process was of a boot of this machine before this one; no, where nobody can tell.
+pub fn is_of_another_boot(leader: &Leader) -> bool {
+    boot().is_some_and(|now| !leader.boot.is_empty() && leader.boot != now)
+}
+
+/// Which boot of the machine this is; `None` where the system does not tell, or cannot at the moment.
+fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if BOOT.get().is_none()
+        && let Ok(told) = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        && !told.trim().is_empty()
+    {
+        // Whoever was first has set the same.
+        let _ = BOOT.set(told.trim().to_owned());
+    }
+    BOOT.get().map(String::as_str)
 }
 
 /// Looks at a process; `None` when it is gone, or none of ours.

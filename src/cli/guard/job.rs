@@ -1,7 +1,9 @@
 //! The job: a process group of its own, watched until nothing of it is left.
 
 use std::ffi::OsString;
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _, stdin};
+use std::io::{
+    self, IsTerminal as _, PipeReader, PipeWriter, Read as _, Write as _, stdin, stdout,
+};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
@@ -23,6 +25,14 @@ use super::super::exit::Exit;
 use super::super::out;
 use super::signals::Signals;
 use super::{lease, refused};
+
+/// The signals by which a job is asked to end.
+const ENDING: [Signal; 4] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+];
 
 /// What tells a stand-in to become the job.
 pub(super) const GO: &[u8] = b"go";
@@ -84,31 +94,30 @@ impl Job {
     /// # Errors
     /// The system's.
     pub(super) async fn run(mut self, client: &Client, granted: &Granted) -> anyhow::Result<Exit> {
-        let begun = match processes::leader(self.group().as_raw()) {
-            Some(child) => lease::begin(client, granted, child).await,
-            None => {
-                lease::never_ran(client, granted).await;
-                anyhow::bail!("/proc does not show the job, so that it cannot be guarded");
+        let begun = self.begin(client, granted).await;
+        let (mut signals, go) = match begun {
+            Ok(may_go) => may_go,
+            Err(exit) => {
+                // Nothing was done: a stand-in that hears nothing is none any more.
+                drop(self.go);
+                self.child.wait()?;
+                let not_run = (Ended::NotRun, "it was not started".into());
+                lease::end(client, granted, not_run, true).await;
+                return exit;
             }
         };
-        if let Err(error) = begun {
-            // A stand-in that hears nothing is none any more.
-            drop(self.go);
-            lease::never_ran(client, granted).await;
-            return Ok(refused(&error));
-        }
-        let mut signals = Signals::take()?;
         let terminal = Terminal::give_to(self.group());
         let (tell, mut told) = watch::channel(None);
         let renewing = tokio::spawn(lease::renew(client.clone(), granted.clone(), tell));
-        self.go.write_all(GO)?;
+        // One that was killed meanwhile does not hear it, and has ended.
+        let _ = self.go.write_all(go);
         // Its end is what it waits for.
         drop(self.go);
         let run = Run {
             family: self.family,
             exited: self.exited,
         };
-        run.until_gone(&mut signals, &mut told).await;
+        let interrupted = run.until_gone(&mut signals, &mut told).await;
         let status = self.child.wait()?;
         drop(terminal);
         let mut cannot = String::new();
@@ -118,9 +127,34 @@ impl Job {
         if !cannot.is_empty() {
             out::complain(&format!("pointsman: the job cannot be started: {cannot}"));
         }
-        lease::end(client, granted, judge(status, was_told, &cannot), was_told).await;
+        let ended = judge(status, was_told, interrupted, &cannot);
+        lease::end(client, granted, ended, was_told).await;
         renewing.abort();
         Ok(Exit::Job(exit_code(status)))
+    }
+
+    /// Has the daemon note what is about to run; the signals that come from now on, and the word.
+    ///
+    /// # Errors
+    /// It must not run: how the guard exits.
+    async fn begin(
+        &self,
+        client: &Client,
+        granted: &Granted,
+    ) -> Result<(Signals, &'static [u8]), anyhow::Result<Exit>> {
+        let mut signals = Signals::take().map_err(|error| Err(error.into()))?;
+        let child = processes::leader(self.group().as_raw()).ok_or_else(|| {
+            let why = "/proc does not show the job, so that it cannot be guarded";
+            Err(anyhow::anyhow!(why))
+        })?;
+        // Either only waits.
+        tokio::select! {
+            begun = lease::begin(client, granted, child) => match begun {
+                Ok(()) => Ok((signals, GO)),
+                Err(error) => Err(Ok(refused(&error))),
+            },
+            signal = signals.next() => Err(Ok(Exit::Job(128 + signal as u8))),
+        }
     }
 }
 
@@ -133,25 +167,35 @@ struct Run {
 
 impl Run {
     /// Waits until nothing of the job is left; passes signals on meanwhile, and ends it when it is
-    /// told to.
-    async fn until_gone(self, signals: &mut Signals, told: &mut watch::Receiver<Option<Duration>>) {
+    /// told to. Tells which signal was to end it.
+    async fn until_gone(
+        self,
+        signals: &mut Signals,
+        told: &mut watch::Receiver<Option<Duration>>,
+    ) -> Option<Signal> {
         let Self { family, exited } = self;
         let group = Pid::from_raw(family.group.unwrap_or(0));
         let gone = async {
             // Who would tell is a thread that ends with the process.
             let _ = exited.await;
-            while !family.members().is_empty() {
+            while !family.is_gone() {
                 sleep(LOOK_EVERY).await;
             }
         };
         tokio::pin!(gone);
         let mut ending: Option<tokio::task::JoinHandle<()>> = None;
+        let mut interrupted = None;
         loop {
             // Each arm only waits, or looks at what stays until it is looked at.
             tokio::select! {
-                () = &mut gone => return,
-                // One that is gone meanwhile does not need it.
-                signal = signals.next() => drop(killpg(group, signal)),
+                () = &mut gone => return interrupted,
+                signal = signals.next() => {
+                    // One that is gone meanwhile does not need it.
+                    let _ = killpg(group, signal);
+                    if ENDING.contains(&signal) {
+                        interrupted = Some(signal);
+                    }
+                }
                 Ok(()) = told.changed() => {
                     let Some(grace) = *told.borrow_and_update() else {
                         continue;
@@ -169,9 +213,19 @@ impl Run {
     }
 }
 
-fn judge(status: ExitStatus, was_told: bool, cannot: &str) -> (Ended, String) {
+/// Says how a job ended; one that was to end may have caught that, and left its work half done.
+fn judge(
+    status: ExitStatus,
+    was_told: bool,
+    interrupted: Option<Signal>,
+    cannot: &str,
+) -> (Ended, String) {
     if !cannot.is_empty() {
         return (Ended::NotRun, cannot.to_owned());
+    }
+    if let Some(signal) = interrupted {
+        let how = processes::in_words(&status);
+        return (Ended::Failed, format!("interrupted by {signal}: {how}"));
     }
     let ended = if status.success() && !was_told {
         Ended::Succeeded
@@ -226,7 +280,9 @@ struct Terminal;
 impl Terminal {
     /// Gives the terminal to a group, if it is ours to give.
     fn give_to(group: Pid) -> Option<Self> {
-        let is_ours = tcgetpgrp(stdin()) == Ok(getpgrp());
+        // With a pager behind it the terminal is of them both.
+        let is_alone = stdout().is_terminal();
+        let is_ours = is_alone && tcgetpgrp(stdin()) == Ok(getpgrp());
         (is_ours && tcsetpgrp(stdin(), group).is_ok()).then_some(Self)
     }
 }

@@ -29,7 +29,7 @@ use super::background;
 pub(super) use ask::{request, who_answers_otherwise};
 pub use findings::{CheckStatus, Findings, SideChecks};
 pub(super) use preflight::{Thoroughness, all};
-pub(super) use quiet::until_quiet;
+pub(super) use quiet::{now_quiet, until_quiet};
 pub(super) use rounds::Rounds;
 
 /// Makes checks on a thread of their own: a program that cannot even be started, on a disk that does

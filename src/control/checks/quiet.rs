@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::certs::Trust;
-use crate::site::SideName;
+use crate::site::{SideName, SiteName};
 use crate::table::Site;
 
 use super::ask::questions;
@@ -31,6 +31,28 @@ pub(in crate::control) async fn until_quiet(
         done.map_err(|error| format!("a check broke off: {error}"))??;
     }
     Ok(())
+}
+
+/// Asks `flip.quiet` of some sides once; lists the sites that pass on each origin, with the time
+/// before which nothing is at work any more.
+pub(in crate::control) async fn now_quiet(
+    sides: Vec<(Arc<Site>, SideName)>,
+) -> Vec<(SiteName, std::time::Instant)> {
+    let trust = Trust::default();
+    let mut quiet = Vec::new();
+    'sides: for (site, name) in sides {
+        let (Some(check), Some(side)) = (&site.flip.quiet, site.side(&name)) else {
+            continue;
+        };
+        let asked = std::time::Instant::now();
+        for question in questions(&site, side, check) {
+            if question.ask(1, &trust).await.is_err() {
+                continue 'sides;
+            }
+        }
+        quiet.push((site.name.clone(), asked));
+    }
+    quiet
 }
 
 async fn of_side(site: &Site, name: &SideName) -> Result<(), String> {

@@ -50,6 +50,9 @@ struct Taken {
 struct Mark {
     writes: u64,
     losses: u32,
+    /// Some of these may have come after it: an origin was still at work on what was given up.
+    #[serde(default)]
+    is_unsure: bool,
 }
 
 /// Writes between two beginnings of copies.
@@ -204,7 +207,7 @@ impl Book {
     pub(crate) fn uncopied(&self, from: &SideName, to: &SideName) -> Option<Uncopied> {
         let taken = self.sides.get(from)?;
         let copied = taken.copied.get(to).copied().unwrap_or_default();
-        let at_least = taken.losses > copied.losses;
+        let at_least = taken.losses > copied.losses || copied.is_unsure;
         let counted = taken.writes.saturating_sub(copied.writes);
         let writes = counted.max(u64::from(at_least));
         if writes == 0 {
@@ -274,7 +277,7 @@ impl Book {
         let taken = self.sides.entry(from.clone()).or_default();
         let mut began = taken.mark();
         began.writes = began.writes.saturating_sub(unsure.writes);
-        taken.losses += u32::from(unsure.more);
+        began.is_unsure = unsure.more;
         taken.is_cut = true;
         let others = self.sides.iter().filter(|(side, _)| *side != to);
         let had = others.filter_map(|(side, taken)| Some((side.clone(), *taken.copied.get(from)?)));
@@ -388,6 +391,7 @@ impl Taken {
         Mark {
             writes: self.writes,
             losses: self.losses,
+            is_unsure: false,
         }
     }
 

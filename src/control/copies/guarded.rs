@@ -1,10 +1,14 @@
 //! The copies that guarded jobs make while users write on.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use crate::site::{GuardId, SideName, SiteName, Skipped, Storage, is_emergency};
+
+use crate::switchboard::SiteView;
+use crate::table::Site;
 
 use super::super::actor::Actor;
 use super::super::running::Moving;
@@ -22,6 +26,11 @@ impl Copies {
     /// Takes back that a job began copies: nothing of it was done.
     pub(in crate::control) fn drop_guarded(&mut self, id: GuardId) {
         self.change_guarded(id, super::book::Book::drop_copy);
+    }
+
+    /// Notes that nothing is at work any more of what was given up before then.
+    pub(in crate::control) fn note_quiet(&mut self, sites: Vec<(SiteName, Instant)>) {
+        self.quiet.extend(sites);
     }
 
     fn change_guarded(&mut self, id: GuardId, change: impl Fn(&mut super::book::Book, Copier)) {
@@ -66,15 +75,9 @@ impl Actor {
         let snapshot = self.board.current();
         let view = snapshot.site(site);
         let lane = view.and_then(|view| view.lane.as_ref());
-        let given_up = lane.and_then(|lane| lane.gates.last_abandoned());
         let unsure = Unsure {
             writes: lane.map_or(0, |lane| lane.gates.writes_in_flight()),
-            // Of what was given up nobody knows how much is still worked on, nor with `quiet` for
-            // how long.
-            more: given_up.zip(view).is_some_and(|(at, view)| {
-                let flip = &view.site.flip;
-                flip.quiet.is_some() || at + flip.linger > Instant::now()
-            }),
+            more: view.is_some_and(|view| self.may_be_at_work(view)),
         };
         let torn = Torn {
             from: sides.0.clone(),
@@ -84,6 +87,37 @@ impl Actor {
         let book = self.copies.books.entry(site.clone()).or_default();
         book.begin_copy(Copier::Guard(id), sides, Manner::Overwrites, torn, unsure);
         self.copies.unwritten.insert(site.clone());
+    }
+
+    /// Tells whether an origin may be at work on a write that was given up.
+    fn may_be_at_work(&self, view: &SiteView) -> bool {
+        let lane = view.lane.as_ref();
+        let Some(given_up) = lane.and_then(|lane| lane.gates.last_abandoned()) else {
+            return false;
+        };
+        let flip = &view.site.flip;
+        match (&flip.quiet, self.copies.quiet.get(&view.site.name)) {
+            (None, _) => given_up + flip.linger > Instant::now(),
+            (Some(_), Some(asked)) => given_up >= *asked,
+            (Some(_), None) => true,
+        }
+    }
+
+    /// Lists those of some sites whose origins are to be asked whether they are still at work on
+    /// writes that were given up, with their active sides.
+    pub(in crate::control) fn not_known_to_be_quiet(
+        &self,
+        sites: &[SiteName],
+    ) -> Vec<(Arc<Site>, SideName)> {
+        let snapshot = self.board.current();
+        let views = sites.iter().filter_map(|site| snapshot.site(site));
+        let unsure =
+            views.filter(|view| view.site.flip.quiet.is_some() && self.may_be_at_work(view));
+        let unsure = unsure.filter_map(|view| {
+            let side = view.lane.as_ref()?.side.clone();
+            Some((Arc::clone(&view.site), side))
+        });
+        unsure.collect()
     }
 
     /// Looks whether guarded jobs that have ended, or were ended, have left data that forbid a flip

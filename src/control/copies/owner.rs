@@ -30,6 +30,8 @@ pub(in crate::control) struct Copies {
     waiting: Vec<Arc<Lane>>,
     /// Sites whose books on disk are not as they are.
     pub(super) unwritten: BTreeSet<SiteName>,
+    /// Until when what was given up is known to be worked on no more, where `flip.quiet` tells that.
+    pub(super) quiet: BTreeMap<SiteName, std::time::Instant>,
     /// When it is collected next.
     pub(in crate::control) due: Instant,
     shown: Arc<Shown>,
@@ -70,6 +72,7 @@ impl Copies {
             open: BTreeMap::new(),
             waiting: Vec::new(),
             unwritten: BTreeSet::new(),
+            quiet: BTreeMap::new(),
             due: Instant::now(),
             shown: Arc::default(),
         }

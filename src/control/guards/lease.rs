@@ -51,6 +51,12 @@ impl Lease {
         self.sites.iter().any(|bound| bound.site == *site)
     }
 
+    /// Lists the sites that its job copies.
+    pub(super) fn copied_sites(&self) -> Vec<SiteName> {
+        let copied = self.sites.iter().filter(|bound| bound.to.is_some());
+        copied.map(|bound| bound.site.clone()).collect()
+    }
+
     /// Names it in a message.
     pub(super) fn named(&self, id: GuardId) -> String {
         let Self { job, host, who, .. } = self;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::processes::{self, Family, Found, Leader};
+use crate::processes::{self, Family, Leader};
 use crate::site::{GUARD_MARK, GuardId};
 
 use super::super::actor::{Actor, Event};
@@ -41,13 +41,18 @@ impl Actor {
         };
         if is_new {
             let named = lease.named(id);
-            tracing::error!(guard = %id, "{named} is orphaned: nobody renews its lease; it blocks \
-                flips until it is known to be gone, or `pointsman guard --release {id}`");
+            let seen = if lease.is_near {
+                "it is looked for here"
+            } else {
+                "its processes cannot be seen from here"
+            };
+            tracing::error!(guard = %id, "{named} is orphaned: nobody renews its lease, so it blocks \
+                flips; {seen}; when it is gone for certain: `pointsman guard --release {id}`");
         }
         if !lease.is_near {
             return;
         }
-        if child.boot != processes::boot() {
+        if processes::is_of_another_boot(child) {
             let what = ("guard lost", "the machine was started anew since");
             return self.end_orphan(id, Some(false), what);
         }
@@ -60,27 +65,28 @@ impl Actor {
         let (events, family) = (self.events.clone(), to_look_for(&lease, child));
         // With very many processes that takes a while.
         tokio::task::spawn_blocking(move || {
-            let left = family.members();
+            let seen = GuardEvent::Seen(id, family.is_gone());
             // The actor is gone only when the process ends.
-            let _ = events.blocking_send(Event::Guard(GuardEvent::Seen(id, left)));
+            let _ = events.blocking_send(Event::Guard(seen));
         });
     }
 
     /// Takes what is left of the job of an orphan.
     pub(in crate::control) fn hear_of_guards(&mut self, event: GuardEvent) {
         match event {
-            GuardEvent::Seen(id, left) => self.seen(id, &left),
+            GuardEvent::Seen(id, is_gone) => self.seen(id, is_gone),
+            GuardEvent::Quiet(begins, quiet) => self.quiet_asked(begins, quiet),
             GuardEvent::WaitOver(flip) => self.waited_too_long(flip),
         }
     }
 
-    fn seen(&mut self, id: GuardId, left: &[Found]) {
+    fn seen(&mut self, id: GuardId, is_gone: bool) {
         let Some(out) = self.guards.out.get_mut(&id) else {
             return;
         };
         out.is_looked_for = false;
         // It has come back meanwhile, and tells its end itself.
-        if out.is_orphaned && left.is_empty() {
+        if out.is_orphaned && is_gone {
             let what = (
                 "guard lost",
                 "its guard was killed, and nothing of its job is left",
@@ -120,7 +126,7 @@ impl Actor {
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// All that may be of a job: what has left the group of a copy may be copying still.
-fn to_look_for(lease: &Lease, child: &Leader) -> Family {
+pub(super) fn to_look_for(lease: &Lease, child: &Leader) -> Family {
     Family {
         mark: (GUARD_MARK, lease.key.clone()),
         group: processes::group_of(child),

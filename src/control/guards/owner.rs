@@ -7,12 +7,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::journal::{BookEvent, Journal, WithLease};
-use crate::processes::{self, Found};
-use crate::site::{FlipId, GuardId, Who};
+use crate::processes::{self, Leader};
+use crate::site::{FlipId, GuardId, SiteName, Who};
 
-use super::super::actor::Actor;
+use super::super::actor::{Actor, Event};
+use super::super::background;
+use super::super::checks;
+use super::super::handle::Reply;
 use super::ask::{Ask, Begun, Ended, GuardError, Lessee, Order};
 use super::lease::{Lease, Out};
+use super::orphans;
 use super::shown::{GuardStatus, Shown};
 
 /// How often it is looked whether jobs still show themselves.
@@ -30,10 +34,21 @@ pub(in crate::control) struct Guards {
 /// What a task says of leases.
 #[derive(Debug)]
 pub(in crate::control) enum GuardEvent {
-    /// What is left of the job of an orphan, on this machine.
-    Seen(GuardId, Vec<Found>),
+    /// Whether nothing is left of the job of an orphan, on this machine.
+    Seen(GuardId, bool),
+    /// Which sites have nothing at work any more of what was given up before then; the job that
+    /// waits for that is to begin.
+    Quiet(Begins, Vec<(SiteName, std::time::Instant)>),
     /// A flip has waited for jobs as long as it may.
     WaitOver(FlipId),
+}
+
+/// A job that is about to run.
+#[derive(Debug)]
+pub(in crate::control) struct Begins {
+    lessee: Lessee,
+    begun: Begun,
+    reply: Reply<(), GuardError>,
 }
 
 impl Guards {
@@ -102,9 +117,11 @@ impl Actor {
             Ask::Grant(request, reply) => {
                 let _ = reply.send(self.grant(request));
             }
-            Ask::Begin(lessee, begun, reply) => {
-                let _ = reply.send(self.begin_guarded(&lessee, begun));
-            }
+            Ask::Begin(lessee, begun, reply) => self.begin_when_quiet(Begins {
+                lessee,
+                begun,
+                reply,
+            }),
             Ask::Renew(lessee, reply) => {
                 let _ = reply.send(self.renew(&lessee));
             }
@@ -116,6 +133,48 @@ impl Actor {
                 let _ = reply.send(self.release_orphan(id, &reason, &who));
             }
         }
+    }
+
+    /// Begins a job, when it is known whether origins are still at work on writes that were given up.
+    fn begin_when_quiet(&mut self, begins: Begins) {
+        let asked = self.guards.of(&begins.lessee);
+        let copied = asked
+            .map(|out| out.lease.copied_sites())
+            .unwrap_or_default();
+        let unsure = self.not_known_to_be_quiet(&copied);
+        if unsure.is_empty() {
+            return self.begin_job(begins);
+        }
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            // Where no thread can be had, nothing is known.
+            let asked = background::apart("quiet", checks::now_quiet(unsure)).await;
+            let quiet = asked.unwrap_or_default();
+            // The actor is gone only when the process ends.
+            let _ = events
+                .send(Event::Guard(GuardEvent::Quiet(begins, quiet)))
+                .await;
+        });
+    }
+
+    /// Goes on when the origins were asked.
+    pub(super) fn quiet_asked(
+        &mut self,
+        begins: Begins,
+        quiet: Vec<(SiteName, std::time::Instant)>,
+    ) {
+        self.copies.note_quiet(quiet);
+        self.begin_job(begins);
+    }
+
+    fn begin_job(&mut self, begins: Begins) {
+        let Begins {
+            lessee,
+            begun,
+            reply,
+        } = begins;
+        // A job that went away does not need its answer.
+        let _ = reply.send(self.begin_guarded(&lessee, begun));
     }
 
     /// Notes on disk what a job is, before it runs; from then on the target of a copy is torn.
@@ -132,9 +191,7 @@ impl Actor {
             return Err(GuardError::ToldToEnd(id));
         }
         let mut lease = out.lease.clone();
-        // Only what is seen here can be found to be gone.
-        let seen = processes::leader(begun.child.process);
-        lease.is_near = begun.is_near && seen.as_ref() == Some(&begun.child);
+        lease.is_near = begun.is_near && can_be_seen(&lease, &begun.child);
         lease.child = Some(begun.child);
         self.begin_guarded_copies(id, &lease);
         if let Err(why) = self.write_lease(id, &lease) {
@@ -284,6 +341,16 @@ impl Actor {
     pub(super) fn look_at_guards_later(&mut self) {
         self.guards.due = Instant::now() + TICK;
     }
+}
+
+/// Tells whether what is seen here of a job tells all: only then can it be seen to be gone.
+///
+/// What left the group of a copy is known by its mark alone, which of another user's processes only
+/// root can read.
+fn can_be_seen(lease: &Lease, child: &Leader) -> bool {
+    let is_seen = processes::leader(child.process).as_ref() == Some(child);
+    let family = orphans::to_look_for(lease, child);
+    is_seen && (!family.with_strays || family.shows_its_mark(child.process))
 }
 
 /// Makes what nobody else can guess.

@@ -2,6 +2,7 @@
 //! proceeds, and one that was cut leaves its target torn.
 
 use super::*;
+use crate::support::unprivileged::unprivileged;
 
 #[test]
 fn the_job_of_a_killed_guard_blocks_flips_until_it_is_seen_gone() {
@@ -155,6 +156,72 @@ fn an_orphan_is_released_with_a_reason_and_its_job_is_ended_if_it_is_there_after
         "{}",
         job.said()
     );
+}
+
+#[test]
+fn a_daemon_that_cannot_open_a_file_does_not_take_a_job_for_gone() {
+    let stage = guarded("{guard_wait: 200ms}");
+    let mut job = stage.begin(COPY, "job");
+    let daemon = stage.daemon.as_ref().unwrap();
+    let files = |soft: &str| {
+        let limit = format!("--nofile={soft}:");
+        let daemon = daemon.id().to_string();
+        let set = Command::new("prlimit")
+            .args(["-p", &daemon, &limit])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    let before = "1024";
+
+    files("6");
+    job.kill_guard();
+
+    daemon.until_said("is orphaned");
+    // It is looked for twice a second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    files(before);
+    stage.until_lease("orphaned");
+    assert!(job.job_lives());
+    assert!(!daemon.said().contains("guard lost"), "{}", daemon.said());
+    stage.is_refused(&["backup", "--accept-loss", "--reason", "to see it wait"]);
+    job.let_go(0);
+    stage.until_no_lease();
+}
+
+#[test]
+fn what_a_daemon_may_not_look_at_is_not_seen_to_be_gone() {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    if !is_root {
+        println!("not shown here: a job of another user, as only root can have two");
+        return;
+    }
+    let mut stage = guarded("{guard_wait: 200ms}");
+    stage.kill_daemon();
+    let all = ["chown", "-R", "65534:65534"];
+    for folder in [
+        stage.place.state(),
+        stage.place.file().parent().unwrap().into(),
+    ] {
+        let given = Command::new(all[0]).args(&all[1..]).arg(folder).status();
+        assert!(given.unwrap().success());
+    }
+    let mut daemon = unprivileged(&stage.place);
+    stage.daemon = Some(Daemon::spawn(daemon.arg("run").arg(stage.place.file())));
+    until("the daemon serves", || stage.place.status_json());
+    // Its first process is of the group, and a copy goes on out of it.
+    let stray = "setsid sh -c 'echo $$ > stray; while [ -e stray ]; do sleep 0.02; done' &";
+    let mut job = stage.begin_with(COPY, "job", stray);
+    until("the stray runs", || stage.has("stray").then_some(()));
+
+    job.kill_guard();
+    job.kill_job();
+
+    stage.until_lease("orphaned");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    stage.until_lease("orphaned");
+    let said = stage.is_refused(&["backup", "--accept-loss", "--reason", "to see it wait"]);
+    assert!(said.contains("is orphaned"), "{said}");
+    fs::remove_file(stage.place.path().join("stray")).unwrap();
 }
 
 #[test]

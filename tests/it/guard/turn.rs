@@ -185,6 +185,36 @@ fn what_is_written_while_a_copy_runs_or_was_at_the_origin_when_it_began_is_not_i
 }
 
 #[test]
+fn a_copy_is_sure_of_a_write_that_was_given_up_only_when_the_origin_is_quiet() {
+    for (flip, is_sure) in [
+        ("{quiet: {get: /status/200}}", true),
+        ("{quiet: {get: /status/204}}", false),
+        ("{linger: 0s}", true),
+        ("{linger: 10m}", false),
+    ] {
+        let stage = guarded(flip);
+        let mut gone = Client::connect(stage.place.http().parse().unwrap());
+        gone.send(&format!(
+            "POST /wait HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        until("the write is at the origin", || {
+            (stage.live.seen_at("/wait").len() == 1).then_some(())
+        });
+        drop(gone);
+        until("it is given up", || {
+            (stage.place.site()["in_flight"] == 0).then_some(())
+        });
+
+        for _ in 0..2 {
+            assert_eq!(stage.script(COPY, "true").0, Some(0));
+        }
+
+        stage.until_uncopied("live", u64::from(!is_sure));
+        assert_eq!(stage.flip(&["backup"]).0 == Some(0), is_sure, "{flip}");
+    }
+}
+
+#[test]
 fn signals_are_passed_on_to_the_whole_group_and_an_ignored_one_stays_ignored() {
     let stage = guarded("{}");
     let traps = "trap 'echo usr1 >> traps' USR1; trap 'echo hup >> traps' HUP; \
@@ -215,6 +245,18 @@ fn signals_are_passed_on_to_the_whole_group_and_an_ignored_one_stays_ignored() {
         .stdin(Stdio::null());
     let done = nohup.output().unwrap();
     assert_eq!(done.status.code(), Some(6), "{done:?}");
+}
+
+#[test]
+fn a_copy_that_was_interrupted_through_its_guard_has_not_copied_whatever_it_says() {
+    let stage = guarded("{}");
+    let mut job = stage.begin_with(COPY, "job", "trap 'exit 0' TERM");
+
+    job.signal_guard("TERM");
+
+    assert_eq!(job.wait(), Some(0));
+    stage.until_no_lease();
+    assert!(stage.is_torn("backup"));
 }
 
 #[test]
