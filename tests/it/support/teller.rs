@@ -19,6 +19,8 @@ pub(crate) struct Teller {
 struct Shared {
     /// Everything after `HTTP/1.1 `, by path; nothing at all for one that is never answered.
     answers: Mutex<BTreeMap<String, Option<String>>>,
+    /// Bodies that are answered in turn with 200, by path; they come before the answers.
+    turns: Mutex<BTreeMap<String, Vec<String>>>,
     asked: Mutex<Vec<String>>,
     /// Connections that wait for an answer in vain.
     hanging: Mutex<usize>,
@@ -51,6 +53,16 @@ impl Teller {
         let answer = format!("{status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}");
         let mut answers = self.shared.answers.lock().unwrap();
         answers.insert(path.into(), Some(answer));
+    }
+
+    /// Says these in turn at a path from now on, with 200.
+    pub(crate) fn says_in_turn(&self, path: &str, bodies: &[&str]) {
+        let bodies = bodies.iter().map(|body| (*body).to_owned()).collect();
+        self.shared
+            .turns
+            .lock()
+            .unwrap()
+            .insert(path.into(), bodies);
     }
 
     /// Never answers at a path.
@@ -87,6 +99,13 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     while let Some((_, path, headers)) = read_head(&mut reader)? {
         read_body(&mut reader, &headers)?;
         shared.asked.lock().unwrap().push(path.clone());
+        if let Some(bodies) = shared.turns.lock().unwrap().get_mut(&path) {
+            bodies.rotate_left(1);
+            let body = &bodies[bodies.len() - 1];
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}", body.len());
+            stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
+            continue;
+        }
         let answer = shared.answers.lock().unwrap().get(&path).cloned();
         let answer = answer.unwrap_or_else(|| Some("404 None\r\nContent-Length: 0\r\n\r\n".into()));
         let Some(answer) = answer else {
