@@ -34,6 +34,7 @@ fn least() -> Value {
             }},
             "preflight": {"checks": [{"name": "home", "get": "/"}]},
             "freshness": {"get": "/", "json": "/id", "kind": "number"},
+            "standby": {"expect": {"get": "/"}},
             "maintenance": {},
             "read_only": {},
             "timeouts": {},
