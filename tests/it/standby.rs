@@ -101,7 +101,11 @@ impl Watched {
     }
 
     fn flip(&self, to: &str) {
-        let flip = ["flip", "ispot", "--to", to, "--yes"];
+        self.flip_with(to, &[]);
+    }
+
+    fn flip_with(&self, to: &str, arguments: &[&str]) {
+        let flip = [&["flip", "ispot", "--to", to, "--yes"], arguments].concat();
         let done = self.place.pointsman(&flip);
         assert_eq!(done.status.code(), Some(0), "{done:?}");
     }
@@ -252,20 +256,6 @@ fn a_marker_that_is_newer_than_that_of_the_active_side_was_written_on_the_standb
 }
 
 #[test]
-fn a_copy_between_two_readings_of_a_round_is_no_write_of_somebody_else() {
-    let stage = watched("{}", MARKER);
-    // The active side has 105 by the time that a copy has brought it there.
-    let [before, after] = [r#"{"id": 100}"#, r#"{"id": 105}"#];
-    stage.live.says_in_turn("/newest", &[before, after]);
-    has(stage.backup(), 105);
-
-    stage.until_asked(stage.backup(), "/newest", 8);
-
-    assert_eq!(stage.contradictions(), [] as [Value; 0]);
-    assert_eq!(stage.journalled(), [] as [String; 0]);
-}
-
-#[test]
 fn a_marker_that_moves_is_explained_by_a_guarded_copy_and_by_nothing_else() {
     let stage = watched("{}", MARKER);
     has(stage.backup(), 50);
@@ -310,5 +300,64 @@ fn a_marker_that_moves_is_explained_by_a_guarded_copy_and_by_nothing_else() {
         "{why}"
     );
     copy("true");
+    stage.until_over();
+}
+
+#[test]
+fn a_side_that_was_left_with_newer_data_was_not_written_to_by_somebody_else() {
+    for arguments in [&[][..], &["--now", "--reason", "the disk of live failed"]] {
+        let stage = watched("{}", MARKER);
+        has(&stage.live, 120);
+        stage.until_asked(&stage.live, "/newest", 2);
+
+        stage.flip_with("backup", arguments);
+
+        stage.until_asked(&stage.live, "/newest", 4);
+        assert_eq!(stage.contradictions(), [] as [Value; 0], "{arguments:?}");
+        has(&stage.live, 121);
+        assert_eq!(stage.until_raised("standby-written")["side"], "live");
+        has(stage.backup(), 121);
+        stage.until_over();
+    }
+}
+
+#[test]
+fn a_copy_between_the_readings_of_both_sides_is_no_write_on_the_standby() {
+    let stage = watched("{}", MARKER);
+    stage.until_asked(stage.backup(), "/newest", 2);
+    let says = |id| format!(r#"{{"id": {id}}}"#);
+    let (old, new) = (says(100), says(101));
+    // The active side has it when it is read once more.
+    stage
+        .live
+        .says_in_turn("/newest", &[("200 OK", &old), ("200 OK", &new)]);
+    has(stage.backup(), 101);
+    stage.until_asked(stage.backup(), "/newest", 6);
+    assert_eq!(stage.contradictions(), [] as [Value; 0]);
+    // Then it cannot be read, and nobody knows.
+    stage
+        .live
+        .says_in_turn("/newest", &[("200 OK", &old), ("500 Oh", "")]);
+    stage.until_asked(stage.backup(), "/newest", 6);
+    assert_eq!(stage.contradictions(), [] as [Value; 0]);
+
+    has(&stage.live, 100);
+
+    stage.until_raised("standby-written");
+}
+
+#[test]
+fn a_write_on_a_standby_is_not_over_because_its_marker_cannot_be_read() {
+    let stage = watched("{}", MARKER);
+    stage.until_asked(stage.backup(), "/newest", 2);
+    has(stage.backup(), 101);
+    stage.until_raised("standby-written");
+
+    stage.backup().says("/newest", "500 Oh", "", "");
+
+    stage.until_asked(stage.backup(), "/newest", 4);
+    assert_eq!(stage.contradictions().len(), 1, "it was taken offline");
+    assert_eq!(stage.journalled().len(), 1, "{:?}", stage.journalled());
+    has(stage.backup(), 100);
     stage.until_over();
 }

@@ -79,6 +79,18 @@ impl Shown {
         found.copied().unwrap_or_default()
     }
 
+    /// Tells whether a side has taken writes, through Pointsman, that another lacks.
+    pub(in crate::control) fn has_more(
+        &self,
+        site: &SiteName,
+        side: &SideName,
+        than: &SideName,
+    ) -> bool {
+        let all = self.lock();
+        let found = all.get(site).and_then(|copies| copies.lacks(side, than));
+        found.is_some_and(|lacking| lacking.writes > 0)
+    }
+
     pub(super) fn show(&self, site: &Site, book: &Book) {
         let sides: Vec<_> = site.sides.iter().map(|side| side.name.clone()).collect();
         let torn = book.all_torn().iter();

@@ -140,20 +140,23 @@ async fn one(site: Arc<Site>, board: Arc<Switchboard>, trust: Arc<Trust>) -> Rou
 }
 
 /// Reads the active side, which is the first, once more when another seems to be newer: a copy may
-/// have brought there meanwhile what is there by now.
+/// have brought there meanwhile what is there by now. When that fails, what it has is not known.
 async fn look_again(site: &Site, sides: &mut [(SideName, Result<Marker, String>)], trust: &Trust) {
-    let Some(((active, Ok(marker)), others)) = sides.split_first_mut() else {
+    let Some(((active, of_active), others)) = sides.split_first_mut() else {
         return;
     };
+    let Ok(marker) = of_active else { return };
     let is_newer = |(_, read): &(SideName, Result<Marker, String>)| {
         read.as_ref().is_ok_and(|other| marker.is_older_than(other))
     };
     if let Some(freshness) = &site.freshness
         && others.iter().any(is_newer)
-        && let Ok(again) = read::side(site, freshness, active, Counts::Newest, trust).await
-        && marker.is_older_than(&again)
     {
-        *marker = again;
+        match read::side(site, freshness, active, Counts::Newest, trust).await {
+            Ok(again) if marker.is_older_than(&again) => *marker = again,
+            Ok(_) => {}
+            Err(why) => *of_active = Err(why),
+        }
     }
 }
 
@@ -306,28 +309,26 @@ impl StandbyWatch {
             return;
         };
         let site = &round.site.name;
-        let read = |(side, read): &(SideName, Result<Marker, String>)| {
-            Some((side.clone(), read.as_ref().ok()?.clone()))
-        };
-        let (of_active, others): (Vec<_>, Vec<_>) = round
-            .sides
-            .iter()
-            .filter_map(read)
-            .partition(|(side, _)| *side == active.0);
+        let (of_active, others): (Vec<_>, Vec<_>) =
+            round.sides.iter().partition(|(side, _)| *side == active.0);
+        let of_active = of_active.first().and_then(|(_, read)| read.as_ref().ok());
         let standbys = standbys.of(active);
         if !moves {
+            // One that cannot be read is neither written to nor put right.
             let others: Vec<_> = others.iter().map(|(side, _)| side.clone()).collect();
             self.teller.keep(site, &others).await;
         }
-        for (side, marker) in &others {
+        for (side, read) in others {
+            let Ok(marker) = read else { continue };
             let seen = Seen {
                 side,
                 marker,
                 at: round.at,
                 copies: self.copies.onto(site, side),
+                has_more: self.copies.has_more(site, side, &active.0),
             };
-            match of_active.first() {
-                Some((_, active)) if !moves => {
+            match of_active {
+                Some(active) if !moves => {
                     let why = standbys.judge(seen, active);
                     let why = why.map(|why| {
                         format!(
@@ -338,7 +339,10 @@ impl StandbyWatch {
                     });
                     self.teller.say(site, side, why).await;
                 }
-                Some(_) | None => standbys.pass_over(seen),
+                Some(_) => standbys.pass_over(seen),
+                None if moves => standbys.pass_over(seen),
+                // The next round holds it against what was read before.
+                None => {}
             }
         }
     }

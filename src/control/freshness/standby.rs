@@ -14,6 +14,10 @@ use super::marker::Marker;
 pub(super) struct Standbys {
     /// The active side, and its epoch, for which the rest counts.
     active: Option<(SideName, Epoch)>,
+    /// Another was active before: whatever a side was left with, it may have taken while it served.
+    has_moved: bool,
+    /// What a side was left with, or less when it has had less since.
+    left_with: BTreeMap<SideName, Marker>,
     /// What was read of each before, and when.
     before: BTreeMap<SideName, (Marker, Timestamp)>,
     /// Those whose marker has moved by itself, how, and when.
@@ -28,6 +32,8 @@ pub(super) struct Seen<'m> {
     pub(super) at: Timestamp,
     /// What copies of this site have been made onto it.
     pub(super) copies: CopyOnto,
+    /// It has taken writes through Pointsman, when it served, that the active side lacks.
+    pub(super) has_more: bool,
 }
 
 impl Standbys {
@@ -35,6 +41,7 @@ impl Standbys {
     pub(super) fn of(&mut self, active: &(SideName, Epoch)) -> &mut Self {
         if self.active.as_ref() != Some(active) {
             *self = Self {
+                has_moved: self.active.is_some(),
                 active: Some(active.clone()),
                 ..Self::default()
             };
@@ -44,21 +51,25 @@ impl Standbys {
 
     /// Notes what was read while nobody is to be judged: a flip is under way.
     pub(super) fn pass_over(&mut self, seen: Seen<'_>) {
+        self.note_least(seen);
         let last = (seen.marker.clone(), seen.at);
         self.before.insert(seen.side.clone(), last);
     }
 
     /// Tells how a side contradicts that it takes no writes; `None` when it does not.
     ///
-    /// It has something newer than the active side, read after it, has: no copy brings that. Or,
-    /// where copies are known of, it has something else than before, and no copy has run since.
+    /// It has something newer than the active side, read after it, has, and newer than what it was
+    /// left with: no copy brings that. Or, where copies are known of, it has something else than
+    /// before, and no copy has run since.
     pub(super) fn judge(&mut self, seen: Seen<'_>, active: &Marker) -> Option<String> {
         let Seen {
             side,
             marker,
             at,
             copies,
+            has_more: _,
         } = seen;
+        self.note_least(seen);
         let before = self.before.insert(side.clone(), (marker.clone(), at));
         if let Some((was, since)) = &before
             && was != marker
@@ -73,12 +84,28 @@ impl Standbys {
         if self.moved.get(side).is_some_and(is_over) && !copies.runs {
             self.moved.remove(side);
         }
-        if active.is_older_than(marker) {
+        let was_left = self.left_with.get(side).is_some_and(|left| left == marker);
+        if active.is_older_than(marker) && !was_left {
             return Some(format!(
                 "its marker is {marker}, and the active side has {active}"
             ));
         }
         self.moved.get(side).map(|(how, _)| how.clone())
+    }
+
+    /// Keeps the least that a side has had since it was left. A flip to a side that lags leaves one
+    /// that is ahead; nobody else wrote there. After a start the counted writes tell the same.
+    fn note_least(&mut self, seen: Seen<'_>) {
+        let Seen { side, marker, .. } = seen;
+        match self.left_with.get_mut(side) {
+            Some(least) if marker.is_older_than(least) => *least = marker.clone(),
+            Some(_) => {}
+            None if self.before.contains_key(side) => {}
+            None if self.has_moved || seen.has_more => {
+                self.left_with.insert(side.clone(), marker.clone());
+            }
+            None => {}
+        }
     }
 }
 
@@ -101,11 +128,49 @@ mod tests {
                 marker: &marker,
                 at: at(*second),
                 copies: *copies,
+                has_more: false,
             };
             let found = standbys.of(&(live.clone(), Epoch(1)));
             found.judge(seen, &Marker::Number(100)).is_some()
         });
         each.collect()
+    }
+
+    /// Judges numbers read of live, which was left for backup with 100 there: as a process that saw
+    /// it move, or as one that began after that.
+    fn judged_left(saw_it_move: bool, has_more: bool, reads: &[i128]) -> Vec<bool> {
+        let (live, backup) = (SideName::new("live"), SideName::new("backup"));
+        let mut standbys = Standbys::default();
+        if saw_it_move {
+            standbys.of(&(live.clone(), Epoch(1)));
+        }
+        let each = reads.iter().zip(1..).map(|(number, second)| {
+            let marker = Marker::Number(*number);
+            let seen = Seen {
+                side: &live,
+                marker: &marker,
+                at: at(second),
+                copies: NONE,
+                has_more,
+            };
+            let found = standbys.of(&(backup.clone(), Epoch(2)));
+            found.judge(seen, &Marker::Number(100)).is_some()
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn what_a_side_was_left_with_is_no_write_of_somebody_else_and_what_comes_after_is() {
+        for (saw_it_move, has_more) in [(true, false), (true, true), (false, true)] {
+            let judged = |reads: &[i128]| judged_left(saw_it_move, has_more, reads);
+            assert_eq!(judged(&[120, 120, 121, 120]), [false, false, true, false]);
+            // A copy has made it as old as the active side, and what it had counts no more.
+            assert_eq!(judged(&[120, 100, 101, 120]), [false, false, true, true]);
+            // It was behind when it was left.
+            assert_eq!(judged(&[90, 101]), [false, true]);
+        }
+        // It never served, as far as is known.
+        assert_eq!(judged_left(false, false, &[120]), [true]);
     }
 
     const NONE: CopyOnto = CopyOnto {

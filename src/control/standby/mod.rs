@@ -15,7 +15,8 @@
 //! flip of the site is under way, with its last hooks, nobody is judged; what was raised is over when
 //! the side is as it should be, or is the active one.
 //!
-//! A crash forgets what was raised, and the next start finds it again. Tests: `standby` in `tests/it`,
+//! A crash forgets what was raised, and the next start finds it again; but not a write on a side that
+//! has counted writes of its own, as these explain what it has: the next one there is found. Tests: `standby` in `tests/it`,
 //! and in `judge`.
 
 mod judge;

@@ -1,6 +1,6 @@
 //! An origin that answers what it was told to, path by path, and counts who asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,8 @@ pub(crate) struct Teller {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Everything after `HTTP/1.1 `, by path; nothing at all for one that is never answered.
-    answers: Mutex<BTreeMap<String, Option<String>>>,
-    /// Bodies that are answered in turn with 200, by path; they come before the answers.
-    turns: Mutex<BTreeMap<String, Vec<String>>>,
+    /// Everything after `HTTP/1.1 `, by path, in turn; nothing at all for one that is never answered.
+    answers: Mutex<BTreeMap<String, VecDeque<Option<String>>>>,
     asked: Mutex<Vec<String>>,
     /// Connections that wait for an answer in vain.
     hanging: Mutex<usize>,
@@ -49,29 +47,25 @@ impl Teller {
 
     /// Says this at a path from now on: a status, lines of fields, and a body.
     pub(crate) fn says(&self, path: &str, status: &str, fields: &str, body: &str) {
-        let length = body.len();
-        let answer = format!("{status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}");
-        let mut answers = self.shared.answers.lock().unwrap();
-        answers.insert(path.into(), Some(answer));
+        let answer = written(status, fields, body);
+        self.answers(path, [Some(answer)].into());
     }
 
-    /// Says these in turn at a path from now on, with 200.
-    pub(crate) fn says_in_turn(&self, path: &str, bodies: &[&str]) {
-        let bodies = bodies.iter().map(|body| (*body).to_owned()).collect();
-        self.shared
-            .turns
-            .lock()
-            .unwrap()
-            .insert(path.into(), bodies);
+    /// Says these at a path in turn from now on, over and over: each a status and a body.
+    pub(crate) fn says_in_turn(&self, path: &str, said: &[(&str, &str)]) {
+        let all = said.iter();
+        let all = all.map(|(status, body)| Some(written(status, "", body)));
+        self.answers(path, all.collect());
     }
 
     /// Never answers at a path.
     pub(crate) fn is_silent_at(&self, path: &str) {
-        self.shared
-            .answers
-            .lock()
-            .unwrap()
-            .insert(path.into(), None);
+        self.answers(path, [None].into());
+    }
+
+    fn answers(&self, path: &str, answers: VecDeque<Option<String>>) {
+        let mut all = self.shared.answers.lock().unwrap();
+        all.insert(path.into(), answers);
     }
 
     /// Counts the requests for a path so far.
@@ -94,19 +88,25 @@ impl Drop for Teller {
     }
 }
 
+fn written(status: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!("{status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}")
+}
+
 fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     while let Some((_, path, headers)) = read_head(&mut reader)? {
         read_body(&mut reader, &headers)?;
         shared.asked.lock().unwrap().push(path.clone());
-        if let Some(bodies) = shared.turns.lock().unwrap().get_mut(&path) {
-            bodies.rotate_left(1);
-            let body = &bodies[bodies.len() - 1];
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}", body.len());
-            stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
-            continue;
-        }
-        let answer = shared.answers.lock().unwrap().get(&path).cloned();
+        let answer = shared
+            .answers
+            .lock()
+            .unwrap()
+            .get_mut(&path)
+            .and_then(|in_turn| {
+                in_turn.rotate_left(1);
+                in_turn.back().cloned()
+            });
         let answer = answer.unwrap_or_else(|| Some("404 None\r\nContent-Length: 0\r\n\r\n".into()));
         let Some(answer) = answer else {
             *shared.hanging.lock().unwrap() += 1;
