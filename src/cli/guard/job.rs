@@ -153,7 +153,7 @@ impl Job {
                 Ok(()) => Ok((signals, GO)),
                 Err(error) => Err(Ok(refused(&error))),
             },
-            signal = signals.next() => Err(Ok(Exit::Job(128 + signal as u8))),
+            signal = ending(&mut signals) => Err(Ok(Exit::Job(128 + signal as u8))),
         }
     }
 }
@@ -209,6 +209,16 @@ impl Run {
                     }));
                 }
             }
+        }
+    }
+}
+
+/// Waits for a signal that is to end the job; others mean nothing to one that does not run yet.
+async fn ending(signals: &mut Signals) -> Signal {
+    loop {
+        let signal = signals.next().await;
+        if ENDING.contains(&signal) {
+            return signal;
         }
     }
 }

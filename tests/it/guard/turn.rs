@@ -6,7 +6,8 @@ use crate::support::terminal::Terminal;
 #[test]
 fn a_job_has_its_own_exit_code_output_input_and_environment() {
     let stage = guarded("{}");
-    let script = "cat; env | grep ^POINTSMAN_ | grep -v SOCKET | sort; echo oh >&2; exit 3";
+    let script =
+        "cat; env | grep ^POINTSMAN_ | grep -v -e SOCKET -e SOAK | sort; echo oh >&2; exit 3";
     let mut command = stage.command(COPY, &["sh", "-c", script]);
     let input = stage.place.path().join("input");
     fs::write(&input, "what is typed\n").unwrap();
@@ -217,7 +218,7 @@ fn a_copy_is_sure_of_a_write_that_was_given_up_only_when_the_origin_is_quiet() {
 #[test]
 fn signals_are_passed_on_to_the_whole_group_and_an_ignored_one_stays_ignored() {
     let stage = guarded("{}");
-    let traps = "trap 'echo usr1 >> traps' USR1; trap 'echo hup >> traps' HUP; \
+    let traps = "trap 'echo usr1 >> traps' USR1; trap 'echo usr2 >> traps' USR2; \
                  (trap 'echo child >> traps' USR1; touch child; while [ -e child ]; do sleep 0.02; \
                  done) &";
     let mut job = stage.begin_with(REPORT, "job", traps);
@@ -230,8 +231,8 @@ fn signals_are_passed_on_to_the_whole_group_and_an_ignored_one_stays_ignored() {
     job.signal_guard("USR1");
 
     until("both have it", || trapped("usr1").and(trapped("child")));
-    job.signal_guard("HUP");
-    until("the job has it", || trapped("hup"));
+    job.signal_guard("USR2");
+    until("the job has it", || trapped("usr2"));
     fs::remove_file(stage.place.path().join("child")).unwrap();
     job.let_go(5);
     assert_eq!(job.wait(), Some(5));
