@@ -127,8 +127,8 @@ struct Watched {
 struct WatchedSite {
     site: Arc<Site>,
     judge: Judge,
-    /// It is in the queue.
-    is_due: bool,
+    /// When it is asked next; `None` while it is being asked.
+    due: Option<Instant>,
 }
 
 impl Watched {
@@ -145,16 +145,19 @@ impl Watched {
             let Some(standby) = &site.standby else {
                 continue;
             };
-            let judge = old.remove(&site.name).map(|known| known.judge);
-            // Very many are not asked all at once.
-            let place = u32::try_from(self.queue.len() % 100).unwrap_or(0);
-            let due = Instant::now() + standby.every / 100 * place;
-            self.queue.insert((due, site.name.clone()));
-            let watched = WatchedSite {
-                site: Arc::clone(site),
-                judge: judge.unwrap_or_default(),
-                is_due: true,
-            };
+            let known = old.remove(&site.name);
+            let same = known.filter(|known| Arc::ptr_eq(&known.site, site));
+            let watched = same.unwrap_or_else(|| {
+                // Very many are not asked all at once.
+                let place = u32::try_from(self.queue.len() % 100).unwrap_or(0);
+                WatchedSite {
+                    site: Arc::clone(site),
+                    judge: Judge::default(),
+                    due: Some(Instant::now() + standby.every / 100 * place),
+                }
+            });
+            let due = watched.due.map(|due| (due, site.name.clone()));
+            self.queue.extend(due);
             self.sites.insert(site.name.clone(), watched);
         }
         for gone in old.keys() {
@@ -165,7 +168,7 @@ impl Watched {
     fn take_due(&mut self) -> Option<Arc<Site>> {
         let (_, name) = self.queue.pop_first()?;
         let watched = self.sites.get_mut(&name)?;
-        watched.is_due = false;
+        watched.due = None;
         Some(Arc::clone(&watched.site))
     }
 
@@ -184,12 +187,11 @@ impl Watched {
                 teller.say(name, &side, why).await;
             }
         }
-        // A new table has put it there already.
-        let standby = watched.site.standby.as_ref().filter(|_| !watched.is_due);
-        if let Some(standby) = standby {
-            watched.is_due = true;
-            self.queue
-                .insert((Instant::now() + standby.every, name.clone()));
+        // A new table may have put it there already.
+        if let (Some(standby), None) = (&watched.site.standby, watched.due) {
+            let due = Instant::now() + standby.every;
+            watched.due = Some(due);
+            self.queue.insert((due, name.clone()));
         }
     }
 }
