@@ -361,3 +361,32 @@ fn a_write_on_a_standby_is_not_over_because_its_marker_cannot_be_read() {
     has(stage.backup(), 100);
     stage.until_over();
 }
+
+#[test]
+fn nobody_is_judged_by_markers_while_a_flip_and_its_hooks_run() {
+    let hooks = "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go ]; do sleep 0.01; done\"]], \
+                 after: [[sh, -c, \"touch after; until [ -e gone ]; do sleep 0.01; done\"]]}}";
+    let stage = watched(hooks, MARKER);
+    stage.until_asked(stage.backup(), "/newest", 2);
+    let beside = |name: &str| stage.place.file().with_file_name(name);
+    std::thread::scope(|scope| {
+        let flip = scope.spawn(|| stage.flip("backup"));
+        until("it has begun", || beside("begun").exists().then_some(()));
+        has(stage.backup(), 101);
+        stage.until_asked(stage.backup(), "/newest", 4);
+        assert_eq!(stage.contradictions(), [] as [Value; 0]);
+        std::fs::write(beside("go"), "").unwrap();
+        flip.join().unwrap();
+    });
+    until("its last hook runs", || {
+        beside("after").exists().then_some(())
+    });
+    stage.until_asked(&stage.live, "/newest", 2);
+    has(&stage.live, 102);
+    stage.until_asked(&stage.live, "/newest", 4);
+    assert_eq!(stage.contradictions(), [] as [Value; 0]);
+
+    std::fs::write(beside("gone"), "").unwrap();
+
+    assert_eq!(stage.until_raised("standby-written")["side"], "live");
+}

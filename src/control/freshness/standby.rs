@@ -100,7 +100,6 @@ impl Standbys {
         match self.left_with.get_mut(side) {
             Some(least) if marker.is_older_than(least) => *least = marker.clone(),
             Some(_) => {}
-            None if self.before.contains_key(side) => {}
             None if self.has_moved || seen.has_more => {
                 self.left_with.insert(side.clone(), marker.clone());
             }
