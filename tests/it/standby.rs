@@ -11,6 +11,11 @@ const EXPECTS: &str = "standby: {expect: {get: /direct, status: 503}, every: 100
 const MARKER: &str =
     "freshness: {get: /newest, json: /id, kind: number, max_lag: 1000, every: 100ms}";
 
+/// Hooks that last until they are told; a test that fails takes their folder away, which ends them.
+const HOOKS: &str = "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go -o ! -e begun ]; do \
+                     sleep 0.01; done\"]], after: [[sh, -c, \"touch after; until [ -e gone -o ! -e \
+                     after ]; do sleep 0.01; done\"]]}}";
+
 /// A daemon between two origins that say what they are told to.
 struct Watched {
     place: Place,
@@ -198,9 +203,7 @@ fn after_a_flip_the_side_that_was_left_is_watched_and_the_new_one_is_not() {
 
 #[test]
 fn nobody_is_judged_while_the_hooks_of_a_flip_change_who_is_online() {
-    let hooks = "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go ]; do sleep 0.01; done\"]], \
-                 after: [[sh, -c, \"touch after; until [ -e gone ]; do sleep 0.01; done\"]]}}";
-    let stage = watched(hooks, EXPECTS);
+    let stage = watched(HOOKS, EXPECTS);
     stage.until_asked(stage.backup(), "/direct", 2);
     let beside = |name: &str| stage.place.file().with_file_name(name);
     std::thread::scope(|scope| {
@@ -327,17 +330,17 @@ fn a_copy_between_the_readings_of_both_sides_is_no_write_on_the_standby() {
     stage.until_asked(stage.backup(), "/newest", 2);
     let says = |id| format!(r#"{{"id": {id}}}"#);
     let (old, new) = (says(100), says(101));
-    // The active side has it when it is read once more.
+    // The active side has it when it is read once more, also by a round that has begun.
     stage
         .live
-        .says_in_turn("/newest", &[("200 OK", &old), ("200 OK", &new)]);
+        .says_in_turn("/newest", &[("200 OK", &new), ("200 OK", &old)]);
     has(stage.backup(), 101);
     stage.until_asked(stage.backup(), "/newest", 6);
     assert_eq!(stage.contradictions(), [] as [Value; 0]);
     // Then it cannot be read, and nobody knows.
     stage
         .live
-        .says_in_turn("/newest", &[("200 OK", &old), ("500 Oh", "")]);
+        .says_in_turn("/newest", &[("500 Oh", ""), ("200 OK", &old)]);
     stage.until_asked(stage.backup(), "/newest", 6);
     assert_eq!(stage.contradictions(), [] as [Value; 0]);
 
@@ -364,9 +367,7 @@ fn a_write_on_a_standby_is_not_over_because_its_marker_cannot_be_read() {
 
 #[test]
 fn nobody_is_judged_by_markers_while_a_flip_and_its_hooks_run() {
-    let hooks = "{hooks: {before: [[sh, -c, \"touch begun; until [ -e go ]; do sleep 0.01; done\"]], \
-                 after: [[sh, -c, \"touch after; until [ -e gone ]; do sleep 0.01; done\"]]}}";
-    let stage = watched(hooks, MARKER);
+    let stage = watched(HOOKS, MARKER);
     stage.until_asked(stage.backup(), "/newest", 2);
     let beside = |name: &str| stage.place.file().with_file_name(name);
     std::thread::scope(|scope| {
